@@ -1,0 +1,49 @@
+"""SOCKET 1: where papers are announced. One file per kind; a third party adds one by entry point.
+
+A kind is a class registered under the entry-point group `digest.sources`, called as
+`Kind(spec, web)`. It never touches the store: it gets its own cursor and a function that says
+which ids are already known, and answers with a `Fetched`. It never raises for what a server
+sends: that is a verdict. Whatever it cannot read of one entry goes into `Fetched.bad`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from digest.model import Fetched
+
+Known = Callable[[Collection[str]], frozenset[str]]
+"""Which of these paper ids are already stored (asked in one go)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """One `[[sources]]` entry: `options` holds the keys that belong to the kind."""
+
+    name: str
+    kind: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    timeout: float = 60.0  # seconds in all for one request, body included
+    max_bytes: int = 50_000_000  # of one answer, decompressed
+    trusted: bool = True  # False: the URL came from somebody who is not the operator
+
+
+class Source(Protocol):
+    """What ingest asks of a source."""
+
+    spec: SourceSpec
+
+    async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
+        """Ask once for what is announced now. `cursor` is what the last fetch left ({} at first)."""
+        ...
+
+
+class Backfills(Protocol):
+    """A source that can also fetch the past."""
+
+    def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
+        """Everything announced on the days [since, until], in slices, oldest first."""
+        ...

@@ -1,0 +1,41 @@
+"""SOCKET 3: how a letter leaves the house. One file per kind; others come by entry point.
+
+A transport opens lanes; a lane sends one letter after another and answers each with an Outcome.
+It never raises for what a relay does: that is an Outcome. It never touches the store: the caller's
+`before_body` is awaited when the relay has said "354, go ahead" and not one byte of the body has
+been written; it makes the crash decidable (commits phase = body) and has the last word on consent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from digest.model import Letter, Outcome
+
+BeforeBody = Callable[[], Awaitable[bool]]
+"""Commit that the body is about to go out. False: consent is gone, nothing may go out."""
+
+
+class Lane(Protocol):
+    """One conversation with the next hop, reused for many letters, one at a time."""
+
+    async def send(self, letter: Letter, before_body: BeforeBody) -> Outcome:
+        """Send one letter. If `before_body` says False the lane cuts without a body and answers
+        WITHDRAWN. A broken connection is opened again on the next call."""
+        ...
+
+    async def close(self) -> None:
+        """QUIT politely; never raises."""
+        ...
+
+
+class Transport(Protocol):
+    """A way out."""
+
+    name: str
+    lanes: int  # how many lanes may be open at once
+
+    def lane(self) -> Lane:
+        """A new lane, not yet connected."""
+        ...
