@@ -167,8 +167,10 @@ class Settings(BaseSettings):
         return self
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> Any:
-        return (init_settings,)
+    def settings_customise_sources(  # type: ignore[override]
+        cls, settings_cls: Any, init_settings: Any, **_: Any
+    ) -> Any:
+        return (init_settings,)  # the environment and the file are read by load()
 
 
 def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:

@@ -435,3 +435,31 @@ class Outcome:
     code: int | None = None
     enhanced: str | None = None
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What deliver decided to write about one leased delivery after an outcome.
+
+    `counted`: the attempt counts against the retry schedule. `suppress`: the address takes no
+    more mail, and why; `soft`: count one soft failure of the address instead.
+    """
+
+    key: int
+    token: str  # the lease's fencing token: an outdated one writes nothing
+    state: DeliveryState
+    outcome: Outcome
+    reason: str | None = None
+    counted: bool = False
+    not_before: datetime | None = None
+    suppress: str | None = None
+    soft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address that takes no mail, since when and why."""
+
+    address: str
+    reason: str
+    at: datetime

@@ -37,7 +37,7 @@ class Source(Protocol):
     spec: SourceSpec
 
     async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
-        """Ask once for what is announced now. `cursor` is what the last fetch left ({} at first)."""
+        """Ask once for what is announced now. `cursor` is what the last left ({} at first)."""
         ...
 
 

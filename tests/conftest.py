@@ -1,0 +1,28 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+def _shared() -> Path | None:
+    given = os.environ.get("DIGEST_SHARED")
+    path = Path(given) if given else HERE.parent.parent / "shared"
+    return path if (path / "data").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real papers, feeds and replay tools; skipped where there is none."""
+    if (path := _shared()) is None:
+        pytest.skip("no shared data: put it beside the checkout as ../shared or set $DIGEST_SHARED")
+    tools = str(path / "tools")
+    if tools not in sys.path:
+        sys.path.insert(0, tools)
+    return path
