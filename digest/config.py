@@ -69,7 +69,7 @@ class DatabaseSettings(_Section):
 
 
 class MailSettings(_Section):
-    from_: str = Field("Paper Digest <digest@localhost.localdomain>", alias="from")
+    from_: str = Field(default="Paper Digest <digest@localhost.localdomain>", alias="from")
     reply_to: str = ""
     bounce_domain: str = ""
 
@@ -85,10 +85,10 @@ class MailSettings(_Section):
 
 class SmtpSettings(_Section):
     host: str = "127.0.0.1"
-    port: int = Field(25, ge=1, le=65535)
+    port: int = Field(default=25, ge=1, le=65535)
     security: Literal["tls", "starttls", "opportunistic", "none"] | None = None
     username: str = ""
-    lanes: int = Field(10, ge=1, le=500)
+    lanes: int = Field(default=10, ge=1, le=500)
     allow_plaintext: bool = False
     maildir: str = ""  # rehearsal: write letters here instead of sending them
 
@@ -135,8 +135,8 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     kind: str
-    timeout: float = Field(60.0, gt=0, le=3600)
-    max_bytes: int = Field(50_000_000, gt=0)
+    timeout: float = Field(default=60.0, gt=0, le=3600)
+    max_bytes: int = Field(default=50_000_000, gt=0)
 
     @property
     def options(self) -> Mapping[str, object]:
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     )
     site: SiteSettings = SiteSettings()
     database: DatabaseSettings = DatabaseSettings()
-    mail: MailSettings = MailSettings()  # type: ignore[call-arg]
+    mail: MailSettings = MailSettings()
     smtp: SmtpSettings = SmtpSettings()
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
