@@ -1,4 +1,7 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use.
+
+`pytest --hypothesis-profile=nightly` looks much longer for a counterexample.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("nightly", max_examples=10_000, deadline=None)
 
 HERE = Path(__file__).resolve().parent
 
