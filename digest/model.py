@@ -331,6 +331,7 @@ class Content:
     papers: tuple[EditionPaper, ...] = ()
     considered: int = 0
     near: int = 0
+    over_budget: int = 0  # good enough, but beyond the budget or a quota
     notices: tuple[str, ...] = ()  # honest lines, e.g. about a source that failed
 
 

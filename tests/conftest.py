@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgres import fresh_database, running_postgres
+
+from digest.store import Database
 
 settings.register_profile("nightly", max_examples=10_000, deadline=None)
 
@@ -31,4 +37,54 @@ def shared() -> Path:
     tools = str(path / "tools")
     if tools not in sys.path:
         sys.path.insert(0, tools)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A throw-away PostgreSQL server; its binaries refuse to run as root, so `postgres` runs it."""
+    if given := os.environ.get("DIGEST_TEST_POSTGRES"):
+        yield given
+        return
+    with running_postgres(tmp_path_factory.mktemp("pg")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated, empty database of each kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{_fresh_sqlite(tmp_path)}"
+    else:
+        url = fresh_database(request.getfixturevalue("postgres_url"))
+    made = Database(url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    """A migrated, empty SQLite database."""
+    made = Database(f"sqlite:///{_fresh_sqlite(tmp_path)}")
+    yield made
+    made.dispose()
+
+
+@cache
+def _migrated() -> bytes:
+    """One migrated SQLite file, copied for each test: migrating takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        made = Database(f"sqlite:///{path}")
+        made.upgrade()
+        with made.engine.connect() as tx:
+            tx.exec_driver_sql("COMMIT")
+            tx.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        made.dispose()
+        return path.read_bytes()
+
+
+def _fresh_sqlite(folder: Path) -> Path:
+    path = folder / "digest.db"
+    path.write_bytes(_migrated())
     return path

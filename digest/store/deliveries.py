@@ -1,0 +1,428 @@
+"""Deliveries: outbox and queue at once. Every write of a worker carries its lease's token."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, update
+
+from digest.model import (
+    Delivery,
+    DeliveryState,
+    LetterKind,
+    Settlement,
+    SubscriberState,
+)
+from digest.store import tables as t
+from digest.store.database import Tx
+from digest.store.editions import RETURNS, by_keys, give_back, mark_received
+from digest.store.papers import chunks
+from digest.store.people import clear_soft_failures, count_soft_failure, suppress
+
+d = t.deliveries.c
+e = t.editions.c
+Row = Any  # a result row, read by its columns' names
+HELD = (DeliveryState.LEASED, DeliveryState.SENDING)
+SOFT_LIMIT = 2  # soft failures in a row after which an address is suppressed
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one delivery, as it ended."""
+
+    at: datetime
+    outcome: str
+    phase: str
+    code: int | None
+    enhanced: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What `sweep` found left behind: rows given back, and rows nobody can know about."""
+
+    given_back: int = 0
+    unknown: int = 0
+    resent: int = 0
+
+
+# ------------------------------------------------------------------ the queue
+
+
+def enqueue(
+    tx: Tx,
+    kind: LetterKind,
+    subscriber: int,
+    recipient: str,
+    message_id: str,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> int:
+    """Queue a letter that belongs to no edition. Returns its key."""
+    row = {
+        "kind": str(kind),
+        "subscriber": subscriber,
+        "recipient": recipient,
+        "message_id": message_id,
+        "state": str(DeliveryState.QUEUED),
+        "created_at": now,
+        "not_before": now,
+        "expires_at": expires_at,
+        "changed_at": now,
+    }
+    key: int = tx.execute(insert(t.deliveries).returning(d.key), [row]).scalar_one()
+    return key
+
+
+def claim(
+    tx: Tx, owner: str, token: str, now: datetime, lease_until: datetime, limit: int
+) -> list[Delivery]:
+    """Lease up to `limit` due letters. Rows whose person left, paused or takes no mail, or whose
+    time is over, end here with their reason and are not returned. [] means nothing is due."""
+    rows = tx.execute(_due(now).limit(limit).with_for_update(skip_locked=True, of=t.deliveries))
+    found = rows.all()
+    verdicts = {row.key: _why_not(row, now) for row in found}
+    _end(tx, {key: why for key, why in verdicts.items() if why}, now)
+    mine = [row for row in found if verdicts[row.key] is None]
+    lease = {"state": str(DeliveryState.LEASED), "lease_owner": owner, "lease_token": token}
+    for part in chunks(row.key for row in mine):
+        here = update(t.deliveries).where(d.key.in_(part))
+        tx.execute(here.values(**lease, lease_until=lease_until, changed_at=now))
+    if found and not mine:
+        return claim(tx, owner, token, now, lease_until, limit)
+    return [_delivery(row, state=DeliveryState.LEASED, token=token) for row in mine]
+
+
+def _with_consent() -> Select[Any]:
+    """Deliveries with what decides whether they may go."""
+    people, x = t.subscribers.c, t.suppressions.c
+    joined = t.deliveries.join(t.subscribers, people.key == d.subscriber).outerjoin(
+        t.suppressions, x.address == d.recipient
+    )
+    consent = (
+        people.state.label("person"),
+        people.reason.label("left"),
+        people.paused_until.label("paused_until"),
+        x.reason.label("suppressed"),
+    )
+    return select(t.deliveries, *consent).select_from(joined)
+
+
+def _due(now: datetime) -> Select[Any]:
+    ready = and_(d.state == DeliveryState.QUEUED, d.not_before <= now)
+    return _with_consent().where(ready).order_by(d.not_before, d.key)
+
+
+def _why_not(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
+    """The end of a letter that may not go (any more), or None."""
+    if row.suppressed is not None:
+        return DeliveryState.SUPPRESSED, row.suppressed
+    if row.person == SubscriberState.ENDED:
+        return DeliveryState.CANCELLED, row.left or "ended"
+    confirming = row.kind == LetterKind.CONFIRMATION
+    if confirming and row.person != SubscriberState.PENDING:
+        return DeliveryState.CANCELLED, "already_confirmed"
+    if not confirming and row.person == SubscriberState.PENDING:
+        return DeliveryState.CANCELLED, "not_confirmed"
+    asleep = row.person == SubscriberState.PAUSED and row.paused_until > now
+    if not confirming and asleep:
+        return DeliveryState.CANCELLED, "paused"
+    if row.expires_at is not None and row.expires_at <= now:
+        return DeliveryState.EXPIRED, row.reason or "too_late"
+    return None
+
+
+def _end(tx: Tx, ends: dict[int, tuple[DeliveryState, str]], now: datetime) -> None:
+    """Write terminal states; papers of letters that will never arrive may come again."""
+    if not ends:
+        return
+    here = update(t.deliveries).where(d.key == bindparam("k"))
+    here = here.values(state=bindparam("s"), reason=bindparam("r"), changed_at=now)
+    ended = [{"k": key, "s": str(state), "r": why} for key, (state, why) in ends.items()]
+    tx.execute(here, ended)
+    _give_back(tx, [key for key, (state, _) in ends.items() if state in RETURNS])
+
+
+def _give_back(tx: Tx, keys: Collection[int]) -> None:
+    for part in chunks(keys):
+        owed = select(d.edition).where(d.key.in_(part), d.edition.is_not(None))
+        give_back(tx, tx.execute(owed).scalars().all())
+
+
+def mark_body(tx: Tx, pairs: Collection[tuple[int, str]], now: datetime) -> frozenset[int]:
+    """Commit that these letters' bodies go out now: {keys that may}. A letter is missing where
+    its lease is another's by now or consent is gone since the claim."""
+    tokens = dict(pairs)
+    rows = [
+        row
+        for part in chunks(tokens)
+        for row in tx.execute(
+            _with_consent().where(d.key.in_(part)).with_for_update(of=t.deliveries)
+        )
+        if row.lease_token == tokens[row.key] and row.state == DeliveryState.LEASED
+    ]
+    go = frozenset(row.key for row in rows if _why_not(row, now) is None)
+    for part in chunks(go):
+        sending = {"state": str(DeliveryState.SENDING), "changed_at": now}
+        tx.execute(update(t.deliveries).where(d.key.in_(part)).values(sending))
+    return go
+
+
+def settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozenset[int]:
+    """Write what came of leased letters. Returns the keys written; an outdated token writes
+    nothing. Suppressions, soft failures and returned papers follow in the same transaction."""
+    held = _held(tx, {item.key: item.token for item in settlements})
+    valid = [item for item in settlements if item.key in held]
+    if not valid:
+        return frozenset()
+    tx.execute(_settling(), [_settled_row(item, now) for item in valid])
+    tx.execute(insert(t.attempts), [_attempt_row(item, now) for item in valid])
+    _give_back(tx, [item.key for item in valid if item.state in RETURNS])
+    _remember_failures(tx, valid, held, now)
+    return frozenset(held)
+
+
+def _held(tx: Tx, tokens: dict[int, str]) -> dict[int, Row]:
+    """The rows among these that are still held under the token given."""
+    columns = (d.key, d.subscriber, d.recipient, d.lease_token)
+    question = select(*columns).where(d.state.in_(HELD))
+    return {
+        row.key: row
+        for part in chunks(tokens)
+        for row in tx.execute(question.where(d.key.in_(part)).with_for_update())
+        if row.lease_token == tokens[row.key]
+    }
+
+
+def _settling() -> Any:
+    changed = {
+        "state": bindparam("s"),
+        "reason": bindparam("r"),
+        "attempts": d.attempts + bindparam("n"),
+        "not_before": func.coalesce(bindparam("wait", type_=t.Utc), d.not_before),
+        "code": bindparam("c"),
+        "text": bindparam("x"),
+        "changed_at": bindparam("at"),
+        "lease_owner": None,
+        "lease_token": None,
+        "lease_until": None,
+    }
+    return update(t.deliveries).where(d.key == bindparam("k")).values(changed)
+
+
+def _settled_row(item: Settlement, now: datetime) -> dict[str, Any]:
+    return {
+        "k": item.key,
+        "s": str(item.state),
+        "r": item.reason,
+        "n": int(item.counted),
+        "wait": item.not_before,
+        "c": item.outcome.code,
+        "x": item.outcome.text,
+        "at": now,
+    }
+
+
+def _attempt_row(item: Settlement, now: datetime) -> dict[str, Any]:
+    return {
+        "delivery": item.key,
+        "at": now,
+        "outcome": str(item.outcome.kind),
+        "phase": str(item.outcome.phase),
+        "code": item.outcome.code,
+        "enhanced": item.outcome.enhanced,
+        "text": item.outcome.text,
+    }
+
+
+def _remember_failures(
+    tx: Tx, settlements: Iterable[Settlement], held: dict[int, Row], now: datetime
+) -> None:
+    arrived = []
+    for item in settlements:
+        row = held[item.key]
+        if item.suppress:
+            suppress(tx, row.recipient, item.suppress, now)
+        elif item.soft and count_soft_failure(tx, row.subscriber) >= SOFT_LIMIT:
+            suppress(tx, row.recipient, "soft_failures", now)
+        elif item.state is DeliveryState.ACCEPTED:
+            arrived.append(row.subscriber)
+    clear_soft_failures(tx, arrived)
+
+
+def release(tx: Tx, token: str, keys: Collection[int], now: datetime) -> int:
+    """Give back leased letters that were never started. Returns how many."""
+    mine = and_(d.state == DeliveryState.LEASED, d.lease_token == token)
+    return sum(
+        tx.execute(_requeue(now).where(mine, d.key.in_(part))).rowcount for part in chunks(keys)
+    )
+
+
+def extend(tx: Tx, tokens: Collection[str], lease_until: datetime) -> int:
+    """Hold on to the letters of these leases. Returns how many there are."""
+    mine = and_(d.state.in_(HELD), d.lease_token.in_(list(tokens)))
+    return tx.execute(update(t.deliveries).where(mine).values(lease_until=lease_until)).rowcount
+
+
+def sweep(tx: Tx, now: datetime, resend_after: timedelta | None) -> Swept:
+    """What processes that died left behind. Before the body: queued again. In the body: unknown.
+    Unknown letters go once more after `resend_after`, same bytes, same id (None: hold them)."""
+    over = d.lease_until < now
+    lost = and_(d.state == DeliveryState.SENDING, over)
+    keys = tx.execute(select(d.key).where(lost).with_for_update()).scalars().all()
+    _note_lost(tx, keys, now)
+    back = _requeue(now).where(d.state == DeliveryState.LEASED, over)
+    return Swept(tx.execute(back).rowcount, len(keys), _resend(tx, now, resend_after))
+
+
+def _requeue(now: datetime) -> Any:
+    free = {"lease_owner": None, "lease_token": None, "lease_until": None}
+    return update(t.deliveries).values(state=str(DeliveryState.QUEUED), changed_at=now, **free)
+
+
+def _note_lost(tx: Tx, keys: Sequence[int], now: datetime) -> None:
+    text = "the process ended while the body was going out"
+    said = {"at": now, "outcome": "unknown", "phase": "body", "text": text}
+    unknown = {"state": str(DeliveryState.UNKNOWN), "reason": "crashed", "text": text}
+    free = {"lease_owner": None, "lease_token": None, "lease_until": None, "changed_at": now}
+    for part in chunks(keys):
+        tx.execute(insert(t.attempts), [{"delivery": key, **said} for key in part])
+        here = update(t.deliveries).where(d.key.in_(part))
+        tx.execute(here.values(**unknown, **free))
+
+
+def _resend(tx: Tx, now: datetime, after: timedelta | None) -> int:
+    if after is None:
+        return 0
+    ripe = and_(d.state == DeliveryState.UNKNOWN, d.resends == 0, d.changed_at <= now - after)
+    again = {"reason": "resend", "resends": 1, "not_before": now}
+    return tx.execute(_requeue(now).where(ripe).values(again)).rowcount
+
+
+# ------------------------------------------------------------------ answers
+
+
+def due_count(tx: Tx, now: datetime) -> int:
+    """Letters that could go now."""
+    ready = and_(d.state == DeliveryState.QUEUED, d.not_before <= now)
+    return tx.execute(select(func.count()).select_from(t.deliveries).where(ready)).scalar_one()
+
+
+def next_due(tx: Tx) -> datetime | None:
+    """When the next queued letter may go."""
+    first = select(func.min(d.not_before)).where(d.state == DeliveryState.QUEUED)
+    found: datetime | None = tx.execute(first).scalar_one()
+    return found
+
+
+def counts(tx: Tx, since: datetime | None = None) -> dict[str, int]:
+    """{state: letters} over all, or those that changed since."""
+    question = select(d.state, func.count().label("n")).group_by(d.state)
+    if since is not None:
+        question = question.where(d.changed_at >= since)
+    return {row.state: row.n for row in tx.execute(question)}
+
+
+def listed(
+    tx: Tx,
+    limit: int = 0,
+    state: DeliveryState | None = None,
+    not_accepted: bool = False,
+    subscriber: int | None = None,
+) -> list[Delivery]:
+    """Letters, newest first; limit 0 is all."""
+    question = select(t.deliveries).order_by(d.key.desc()).limit(limit or None)
+    if state is not None:
+        question = question.where(d.state == state)
+    if not_accepted:
+        question = question.where(d.state != DeliveryState.ACCEPTED)
+    if subscriber is not None:
+        question = question.where(d.subscriber == subscriber)
+    return [_delivery(row) for row in tx.execute(question)]
+
+
+def get(tx: Tx, key: int) -> Delivery | None:
+    row = tx.execute(select(t.deliveries).where(d.key == key)).one_or_none()
+    return _delivery(row) if row else None
+
+
+def latest(tx: Tx, subscriber: int, kind: LetterKind) -> Delivery | None:
+    """A person's latest letter of this kind."""
+    mine = and_(d.subscriber == subscriber, d.kind == kind)
+    row = tx.execute(select(t.deliveries).where(mine).order_by(d.key.desc()).limit(1)).one_or_none()
+    return _delivery(row) if row else None
+
+
+def of_editions(tx: Tx, editions: Collection[int]) -> dict[int, Delivery]:
+    """{edition: its letter's delivery}."""
+    return {
+        row.edition: _delivery(row)
+        for part in chunks(editions)
+        for row in tx.execute(select(t.deliveries).where(d.edition.in_(part)))
+    }
+
+
+def attempts(tx: Tx, key: int) -> list[Attempt]:
+    """Every try of one letter, oldest first."""
+    a = t.attempts.c
+    rows = tx.execute(select(t.attempts).where(a.delivery == key).order_by(a.key))
+    return [Attempt(r.at, r.outcome, r.phase, r.code, r.enhanced, r.text) for r in rows]
+
+
+def retry(tx: Tx, keys: Collection[int], now: datetime) -> frozenset[int]:
+    """Queue again what waits, failed or expired: {keys} for which that was possible. Papers of a
+    letter that never arrived go into the next edition; once there is one, it is too late."""
+    again = (DeliveryState.QUEUED, DeliveryState.FAILED, DeliveryState.EXPIRED)
+    later = t.editions.alias("later")
+    own = select(e.subscriber, e.until).where(e.key == d.edition).subquery()
+    newer = select(later.c.key).where(
+        later.c.subscriber == own.c.subscriber, later.c.until > own.c.until
+    )
+    waiting = or_(d.state == DeliveryState.QUEUED, ~newer.exists())
+    here = and_(d.key.in_(list(keys)), d.state.in_(again), waiting)
+    fresh = {"not_before": now, "expires_at": None, "reason": "retry"}
+    found = frozenset(tx.execute(select(d.key).where(here)).scalars())
+    tx.execute(_requeue(now).where(here).values(fresh))
+    _receive_again(tx, found)
+    return found
+
+
+def _receive_again(tx: Tx, keys: Collection[int]) -> None:
+    """A letter that failed had given its papers back; now it goes after all."""
+    owed = tx.execute(select(d.edition).where(d.key.in_(list(keys)), d.edition.is_not(None)))
+    mark_received(tx, list(by_keys(tx, owed.scalars().all()).items()))
+
+
+def resolve(tx: Tx, keys: Collection[int], to: DeliveryState, now: datetime) -> frozenset[int]:
+    """An admin says what became of unknown letters: ACCEPTED, QUEUED (send again) or CANCELLED."""
+    here = and_(d.key.in_(list(keys)), d.state == DeliveryState.UNKNOWN)
+    found = frozenset(tx.execute(select(d.key).where(here)).scalars())
+    values = {"state": str(to), "reason": "resolved", "changed_at": now, "not_before": now}
+    tx.execute(update(t.deliveries).where(here).values(values))
+    _give_back(tx, found if to in RETURNS else [])
+    return found
+
+
+def _delivery(row: Row, state: DeliveryState | None = None, token: str | None = None) -> Delivery:
+    return Delivery(
+        key=row.key,
+        kind=LetterKind(row.kind),
+        recipient=row.recipient,
+        message_id=row.message_id,
+        state=state or DeliveryState(row.state),
+        created_at=row.created_at,
+        subscriber_key=row.subscriber,
+        edition_key=row.edition,
+        reason=row.reason,
+        attempts=row.attempts,
+        not_before=row.not_before,
+        expires_at=row.expires_at,
+        lease_token=token or row.lease_token,
+        code=row.code,
+        text=row.text,
+        resends=row.resends,
+    )

@@ -1,0 +1,172 @@
+"""Sources: cursor, health and its history, sources added by command, quarantined entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from digest.model import BadEntry, SourceReport, Verdict
+from digest.store import tables as t
+from digest.store.database import Tx
+from digest.store.papers import insert_new
+
+MAX_RAW = 65_536  # bytes kept of one quarantined entry
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is known of one source now. `kind` and `options` are set where a command added it."""
+
+    name: str
+    verdict: Verdict | None
+    message: str
+    checked_at: datetime | None
+    healthy_at: datetime | None
+    kind: str | None = None
+    options: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One line of a source's history."""
+
+    at: datetime
+    report: SourceReport
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    key: int
+    source: str
+    at: datetime
+    reason: str
+    raw: bytes
+
+
+def cursor(tx: Tx, name: str) -> dict[str, str]:
+    """What the source's last fetch left; {} at first."""
+    found = tx.execute(select(t.sources.c.cursor).where(t.sources.c.name == name))
+    return dict(found.scalar_one_or_none() or {})
+
+
+def set_cursor(tx: Tx, name: str, value: Mapping[str, str]) -> None:
+    _ensure(tx, name)
+    tx.execute(update(t.sources).where(t.sources.c.name == name).values(cursor=dict(value)))
+
+
+def record(
+    tx: Tx, report: SourceReport, cursor_after: Mapping[str, str] | None, at: datetime
+) -> None:
+    """One fetch has ended: its line of history, the source's state, and the new cursor."""
+    _ensure(tx, report.source)
+    changed: dict[str, Any] = {
+        "verdict": str(report.verdict),
+        "message": report.message,
+        "checked_at": at,
+    }
+    if report.verdict.healthy:
+        changed["healthy_at"] = at
+    if cursor_after is not None:
+        changed["cursor"] = dict(cursor_after)
+    tx.execute(update(t.sources).where(t.sources.c.name == report.source).values(changed))
+    tx.execute(insert(t.fetches), [_fetch_row(report, at)])
+
+
+def _fetch_row(report: SourceReport, at: datetime) -> dict[str, Any]:
+    return {
+        "source": report.source,
+        "at": at,
+        "verdict": str(report.verdict),
+        "fetched": report.fetched,
+        "new": report.new,
+        "revised": report.revised,
+        "backfilled": report.backfilled,
+        "quarantined": report.quarantined,
+        "message": report.message,
+    }
+
+
+def _ensure(tx: Tx, name: str) -> None:
+    tx.execute(insert_new(tx, t.sources), [{"name": name, "cursor": {}}])
+
+
+def health(tx: Tx) -> dict[str, Health]:
+    """{name: health} of every source that was ever asked or added."""
+    rows = tx.execute(select(t.sources).order_by(t.sources.c.name))
+    return {
+        row.name: Health(
+            row.name,
+            Verdict(row.verdict) if row.verdict else None,
+            row.message or "",
+            row.checked_at,
+            row.healthy_at,
+            row.kind,
+            row.options,
+        )
+        for row in rows
+    }
+
+
+def history(tx: Tx, name: str, limit: int = 0) -> list[Fetch]:
+    """The latest fetches of one source, newest first."""
+    f = t.fetches.c
+    order = select(t.fetches).where(f.source == name).order_by(f.key.desc())
+    return [Fetch(row.at, _report(row)) for row in tx.execute(order.limit(limit or None))]
+
+
+def _report(row: Any) -> SourceReport:
+    return SourceReport(
+        row.source,
+        Verdict(row.verdict),
+        row.fetched,
+        row.new,
+        row.revised,
+        row.backfilled,
+        row.quarantined,
+        row.message,
+    )
+
+
+def add(tx: Tx, name: str, kind: str, options: Mapping[str, Any]) -> bool:
+    """A source given by command. False where the name is taken by another such source."""
+    _ensure(tx, name)
+    here = t.sources.c.name == name
+    if tx.execute(select(t.sources.c.kind).where(here)).scalar_one():
+        return False
+    tx.execute(update(t.sources).where(here).values(kind=kind, options=dict(options)))
+    return True
+
+
+def remove(tx: Tx, name: str) -> bool:
+    """Forget a source given by command, its cursor and health; its papers stay."""
+    gone = delete(t.sources).where(t.sources.c.name == name, t.sources.c.kind.is_not(None))
+    return bool(tx.execute(gone).rowcount)
+
+
+def put_in_quarantine(tx: Tx, source: str, bad: Sequence[BadEntry], at: datetime) -> None:
+    """Keep entries that could not be read, with their bytes and reasons."""
+    rows = [
+        {"source": source, "at": at, "reason": entry.reason, "raw": entry.raw[:MAX_RAW]}
+        for entry in bad
+    ]
+    if rows:
+        tx.execute(insert(t.quarantine), rows)
+
+
+def quarantined(tx: Tx, source: str | None = None, limit: int = 0) -> list[Quarantined]:
+    """Entries in quarantine, newest first."""
+    q = t.quarantine.c
+    question = select(t.quarantine).order_by(q.key.desc()).limit(limit or None)
+    if source is not None:
+        question = question.where(q.source == source)
+    rows = tx.execute(question)
+    return [Quarantined(row.key, row.source, row.at, row.reason, row.raw) for row in rows]
+
+
+def release(tx: Tx, keys: Sequence[int]) -> None:
+    """Take entries out of quarantine."""
+    tx.execute(delete(t.quarantine).where(t.quarantine.c.key.in_(list(keys))))
