@@ -40,8 +40,7 @@ def zone(name: str) -> ZoneInfo:
 def next_slot(cadence: Cadence, after: datetime) -> datetime:
     """The first slot strictly after `after`."""
     there = zone(cadence.zone)
-    # a zone may jump a whole day, so the search begins one day early
-    first, past = _period(cadence.frequency, after.astimezone(there).date() - DAY)
+    first, past = _period(cadence.frequency, after.astimezone(there).date())
     while True:
         slot = _slot_in(cadence, there, first, past)
         if slot is not None and slot > after:
@@ -52,6 +51,7 @@ def next_slot(cadence: Cadence, after: datetime) -> datetime:
 def last_slot(cadence: Cadence, at: datetime) -> datetime:
     """The last slot that is not after `at`."""
     there = zone(cadence.zone)
+    # a clock put back over midnight has been in tomorrow already
     first, past = _period(cadence.frequency, at.astimezone(there).date() + DAY)
     while True:
         slot = _slot_in(cadence, there, first, past)

@@ -132,6 +132,12 @@ def test_a_gap_that_ends_at_midnight_does_not_push_the_slot_into_the_next_day() 
     assert expected == local(found, "America/Nuuk")
 
 
+def test_a_clock_put_back_over_midnight_has_seen_the_next_day_already() -> None:
+    again_yesterday = at("2010-11-07 02:45")  # 23:15 there, for the second time
+    found = cadence.last_slot(daily(0, "America/St_Johns"), again_yesterday)
+    assert local([found], "America/St_Johns") == ["2010-11-07 00:00"]
+
+
 def test_the_last_day_of_the_month_follows_the_calendar() -> None:
     found = slots(monthly(-1, 0, "UTC"), at("2024-01-31 00:00"), at("2024-05-01 00:00"))
     expected = ["2024-02-29 00:00", "2024-03-31 00:00", "2024-04-30 00:00"]
