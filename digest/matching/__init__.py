@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from digest.model import Feedback, Match, Paper, Profile
+from digest.model import Feedback, Match, Paper, Profile, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Reader:
     profile: Profile
     feedback: Feedback = Feedback()
     known: Mapping[str, Paper] = field(default_factory=dict)
+    window: Window | None = None  # only papers first seen in it count (trending apart); None: all
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy import and_, delete, func, insert, select, tuple_
 
 from digest.model import (
     Content,
@@ -119,19 +119,15 @@ def received(tx: Tx, subscribers: Collection[int]) -> dict[int, frozenset[str]]:
     return {key: frozenset(ids) for key, ids in found.items()}
 
 
-def received_among(
-    tx: Tx, subscribers: Collection[int], papers: Collection[int]
-) -> dict[int, frozenset[int]]:
-    """{person: which of these papers (keys) they already got}; quick for a long history."""
+def already_received(tx: Tx, pairs: Collection[tuple[int, int]]) -> frozenset[tuple[int, int]]:
+    """Which of these (person, paper) rows are marked as received."""
     r = t.received.c
-    found: dict[int, set[int]] = defaultdict(set)
-    for people in chunks(subscribers):
-        for some in chunks(papers):
-            question = select(r.subscriber, r.paper)
-            both = and_(r.subscriber.in_(people), r.paper.in_(some))
-            for row in tx.execute(question.where(both)):
-                found[row.subscriber].add(row.paper)
-    return {key: frozenset(keys) for key, keys in found.items()}
+    question = select(r.subscriber, r.paper)
+    return frozenset(
+        (row.subscriber, row.paper)
+        for part in chunks(pairs)
+        for row in tx.execute(question.where(tuple_(r.subscriber, r.paper).in_(part)))
+    )
 
 
 def carried(tx: Tx, subscribers: Collection[int]) -> dict[int, tuple[EditionPaper, ...]]:

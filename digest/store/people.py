@@ -123,6 +123,16 @@ def due(tx: Tx, now: datetime, after_key: int, limit: int) -> list[Due]:
     ]
 
 
+def due_windows(tx: Tx, now: datetime) -> list[tuple[Cadence, datetime, datetime | None, int]]:
+    """(cadence, since, paused until, people) for everyone whose window can close at `now`."""
+    kinds = (s.frequency, s.day, s.hour, s.zone, s.window_since, s.paused_until)
+    ready = and_(s.next_due <= now, s.state.in_(LIVE))
+    question = select(*kinds, func.count().label("n")).where(ready).group_by(*kinds)
+    return [
+        (_cadence(row), row.window_since, row.paused_until, row.n) for row in tx.execute(question)
+    ]
+
+
 def count_due(tx: Tx, now: datetime) -> int:
     ready = and_(s.next_due <= now, s.state.in_(LIVE))
     return tx.execute(select(func.count()).select_from(t.subscribers).where(ready)).scalar_one()
@@ -316,12 +326,16 @@ def _change(tx: Tx, key: int, **values: Any) -> None:
     tx.execute(update(t.subscribers).where(s.key == key).values(values))
 
 
+def _cadence(row: Any) -> Cadence:
+    return Cadence(Frequency(row.frequency), row.day, row.hour, row.zone)
+
+
 def _subscriber(row: Any) -> Subscriber:
     return Subscriber(
         key=row.key,
         email=row.email,
         state=SubscriberState(row.state),
-        cadence=Cadence(Frequency(row.frequency), row.day, row.hour, row.zone),
+        cadence=_cadence(row),
         created_at=row.created_at,
         reason=row.reason,
         confirmed_at=row.confirmed_at,
