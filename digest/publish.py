@@ -185,7 +185,11 @@ def _publish_group(
     _rank(press.db, group, shelf)
     contents = _compose_unsent(press.db, group, shelf, notices)
     made = [_edition(p, c, now) for p, c in zip(group, contents, strict=True)]
-    return _write(press, made)
+    try:
+        return _write(press, made, shelf)
+    except _PapersCameIn:
+        again = stock(press.db, press.matcher, shelf.span)
+        return _publish_group(press, group, again, notices, now)
 
 
 def _read_profiles(db: Database, group: Sequence[_Person]) -> None:
@@ -332,7 +336,12 @@ def _nothing(person: _Person) -> Content:
     return Content((), person.ranking.considered, person.ranking.near)
 
 
-def _write(press: Press, made: Sequence[Edition]) -> Counter[str]:
+class _PapersCameIn(Exception):
+    """Papers of this span were stored while we were thinking: they would fall into windows that
+    close now and reach nobody. From the commit on, `remember` keeps out of closed windows."""
+
+
+def _write(press: Press, made: Sequence[Edition], shelf: Shelf) -> Counter[str]:
     """Close the windows and write the editions of those that were still open, or nothing."""
     moves = [
         (e.subscriber_key, e.window.since, e.window.until, e.next_due)
@@ -341,6 +350,9 @@ def _write(press: Press, made: Sequence[Edition]) -> Counter[str]:
     ]
     items = [NewEdition(edition, message_id(press, edition)) for edition in made]
     with press.db.writing() as tx:
+        papers.close_until(tx, max(edition.window.until for edition in made))
+        if papers.count_seen_in(tx, shelf.span) != len(shelf.papers):
+            raise _PapersCameIn
         still_open = people.close_windows(tx, moves)
         mine = [item for item in items if item.edition.subscriber_key in still_open]
         editions.write(tx, mine)

@@ -146,6 +146,15 @@ def test_windows_select_by_first_sight_half_open(db):
     assert [p.id for p in seen] == ["arxiv:2601.00001"]
 
 
+def test_a_slow_fetch_puts_no_paper_into_a_window_that_closed_meanwhile(db):
+    with db.writing() as tx:
+        papers.close_until(tx, NOW + HOUR)
+        papers.close_until(tx, NOW)
+        papers.remember(tx, "a", [listing("2601.00001")], NOW)
+        [paper] = papers.listed(tx, 0)
+    assert paper.first_seen == NOW + HOUR
+
+
 def test_closing_a_window_twice_moves_it_once(db):
     ada = person(db)
     move = (ada.key, NOW, NOW + HOUR, NOW + 2 * HOUR)
@@ -314,9 +323,9 @@ def test_a_locked_database_is_named_with_its_mend(tmp_path):
     first = Database(f"sqlite:///{path}")
     first.upgrade()
     second = Database(f"sqlite:///{path}", busy=0.05)
-    with first.writing(), pytest.raises(Broken, match=r"busy\.db: .*locked.*end it or try again"):
-        with second.writing():
-            raise AssertionError("two writers at once")
+    said = pytest.raises(Broken, match=r"busy\.db: .*locked.*end it or try again")
+    with first.writing(), said, second.writing():
+        raise AssertionError("two writers at once")
     first.dispose()
     second.dispose()
 

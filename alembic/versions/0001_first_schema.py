@@ -31,6 +31,12 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_fetches_source_at"), ["source", "at"], unique=False)
 
     op.create_table(
+        "marks",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("at", digest.store.tables.Utc(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_marks")),
+    )
+    op.create_table(
         "papers",
         sa.Column("key", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
@@ -106,12 +112,7 @@ def upgrade() -> None:
         sa.Column("act", sa.String(), nullable=False),
         sa.Column("door", sa.String(), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["subscriber"],
-            ["subscribers.key"],
-            name=op.f("fk_consents_subscriber"),
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_consents_subscriber"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_consents")),
     )
     with op.batch_alter_table("consents", schema=None) as batch_op:
@@ -128,12 +129,7 @@ def upgrade() -> None:
         sa.Column("made_at", digest.store.tables.Utc(timezone=True), nullable=False),
         sa.Column("next_due", digest.store.tables.Utc(timezone=True), nullable=True),
         sa.Column("content", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["subscriber"],
-            ["subscribers.key"],
-            name=op.f("fk_editions_subscriber"),
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_editions_subscriber"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_editions")),
         sa.UniqueConstraint("subscriber", "until", name=op.f("uq_editions_subscriber_until")),
         sqlite_autoincrement=True,
@@ -165,12 +161,7 @@ def upgrade() -> None:
         sa.Column("document", sa.JSON(), nullable=False),
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("changed_at", digest.store.tables.Utc(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["subscriber"],
-            ["subscribers.key"],
-            name=op.f("fk_profiles_subscriber"),
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_profiles_subscriber"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("subscriber", name=op.f("pk_profiles")),
     )
     op.create_table(
@@ -180,12 +171,7 @@ def upgrade() -> None:
         sa.Column("value", sa.SmallInteger(), nullable=False),
         sa.Column("at", digest.store.tables.Utc(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_ratings_paper"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(
-            ["subscriber"],
-            ["subscribers.key"],
-            name=op.f("fk_ratings_subscriber"),
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_ratings_subscriber"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("subscriber", "paper", name=op.f("pk_ratings")),
     )
     op.create_table(
@@ -240,12 +226,7 @@ def upgrade() -> None:
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("changed_at", digest.store.tables.Utc(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["edition"], ["editions.key"], name=op.f("fk_deliveries_edition"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(
-            ["subscriber"],
-            ["subscribers.key"],
-            name=op.f("fk_deliveries_subscriber"),
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_deliveries_subscriber"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_deliveries")),
         sa.UniqueConstraint("edition", name=op.f("uq_deliveries_edition")),
         sa.UniqueConstraint("message_id", name=op.f("uq_deliveries_message_id")),
@@ -262,12 +243,7 @@ def upgrade() -> None:
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["edition"], ["editions.key"], name=op.f("fk_received_edition"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_received_paper"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(
-            ["subscriber"],
-            ["subscribers.key"],
-            name=op.f("fk_received_subscriber"),
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_received_subscriber"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("subscriber", "paper", name=op.f("pk_received")),
     )
     with op.batch_alter_table("received", schema=None) as batch_op:
@@ -341,6 +317,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_papers_first_seen"))
 
     op.drop_table("papers")
+    op.drop_table("marks")
     with op.batch_alter_table("fetches", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_fetches_source_at"))
 

@@ -158,10 +158,11 @@ def remember(tx: Tx, source: str, listings: Sequence[Listing], now: datetime) ->
     """Store what a source showed. One work is one row however often and under whatever id it
     comes; `listings` hold one entry for each work (see `identity.fold`). Idempotent."""
     one_at_a_time(tx)
+    seen = _not_in_a_closed_window(tx, now)
     homes, merged = _homes(tx, listings)
     fresh = [item for item, key in zip(listings, homes, strict=True) if key is None]
     stored = [(item, key) for item, key in zip(listings, homes, strict=True) if key is not None]
-    keys = _insert(tx, source, fresh, now)
+    keys = _insert(tx, source, fresh, seen)
     revised = _revise(tx, source, stored, now)
     everything = [*zip(fresh, keys, strict=True), *stored]
     _note_ids(tx, everything)
@@ -175,6 +176,29 @@ def one_at_a_time(tx: Tx) -> None:
     sources that show the same new work at the same moment make one row."""
     if tx.dialect.name == "postgresql":
         tx.execute(select(func.pg_advisory_xact_lock(7_365_202)))
+
+
+CLOSED = "windows closed until"
+
+
+def close_until(tx: Tx, until: datetime) -> None:
+    """Windows up to here are closed: no paper may be first seen before it any more."""
+    one_at_a_time(tx)
+    if (closed := _closed_until(tx)) is None:
+        tx.execute(insert(t.marks), [{"name": CLOSED, "at": until}])
+    elif until > closed:
+        tx.execute(update(t.marks).where(t.marks.c.name == CLOSED).values(at=until))
+
+
+def _closed_until(tx: Tx) -> datetime | None:
+    return tx.execute(select(t.marks.c.at).where(t.marks.c.name == CLOSED)).scalar_one_or_none()
+
+
+def _not_in_a_closed_window(tx: Tx, now: datetime) -> datetime:
+    """`now`, or later where a slow fetch began before a window closed and ends after: a paper
+    put into a closed window would reach nobody."""
+    closed = _closed_until(tx)
+    return now if closed is None else max(now, closed)
 
 
 def _homes(tx: Tx, listings: Sequence[Listing]) -> tuple[list[int | None], int]:

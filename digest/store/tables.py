@@ -120,6 +120,13 @@ listings = Table(  # which source showed it, since when
     Index(None, "source", "first_at"),
 )
 
+marks = Table(  # moments that writers agree on, e.g. up to where windows have been closed
+    "marks",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("at", Utc, nullable=False),
+)
+
 # ------------------------------------------------------------------ people
 
 subscribers = Table(
