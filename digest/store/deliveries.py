@@ -254,12 +254,15 @@ def _remember_failures(
     clear_soft_failures(tx, arrived)
 
 
-def release(tx: Tx, token: str, keys: Collection[int], now: datetime) -> int:
-    """Give back leased letters that were never started. Returns how many."""
+def release(
+    tx: Tx, token: str, keys: Collection[int], now: datetime, reason: str | None = None
+) -> int:
+    """Give back leased letters that were never started, due at once. Returns how many."""
     mine = and_(d.state == DeliveryState.LEASED, d.lease_token == token)
-    return sum(
-        tx.execute(_requeue(now).where(mine, d.key.in_(part))).rowcount for part in chunks(keys)
-    )
+    back = _requeue(now).where(mine)
+    if reason is not None:
+        back = back.values(reason=reason)
+    return sum(tx.execute(back.where(d.key.in_(part))).rowcount for part in chunks(keys))
 
 
 def extend(tx: Tx, tokens: Collection[str], lease_until: datetime) -> int:
@@ -268,10 +271,19 @@ def extend(tx: Tx, tokens: Collection[str], lease_until: datetime) -> int:
     return tx.execute(update(t.deliveries).where(mine).values(lease_until=lease_until)).rowcount
 
 
-def sweep(tx: Tx, now: datetime, resend_after: timedelta | None) -> Swept:
-    """What processes that died left behind. Before the body: queued again. In the body: unknown.
-    Unknown letters go once more after `resend_after`, same bytes, same id (None: hold them)."""
-    over = d.lease_until < now
+def owners(tx: Tx) -> frozenset[str]:
+    """Who holds letters now."""
+    held = select(d.lease_owner).where(d.state.in_(HELD), d.lease_owner.is_not(None))
+    return frozenset(tx.execute(held.distinct()).scalars())
+
+
+def sweep(
+    tx: Tx, now: datetime, resend_after: timedelta | None, gone: Collection[str] = ()
+) -> Swept:
+    """What processes that died left behind: those whose lease is over, and those of owners who
+    are known to be `gone`. Before the body: queued again. In the body: unknown. Unknown letters
+    go once more after `resend_after`, same bytes, same id (None: hold them)."""
+    over = or_(d.lease_until < now, d.lease_owner.in_(list(gone)))
     lost = and_(d.state == DeliveryState.SENDING, over)
     keys = tx.execute(select(d.key).where(lost).with_for_update()).scalars().all()
     _note_lost(tx, keys, now)
