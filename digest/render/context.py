@@ -1,0 +1,80 @@
+"""What the letters' templates are given. Everything is data and words; links are whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from digest.cadence import describe
+from digest.links import Links, Purpose
+from digest.model import Content, Edition, Paper, Subscriber
+from digest.render import words
+from digest.render.pieces import paper_slot
+
+LONGEST_LEAD = 66  # the title in the subject
+NOTICES = 5
+LONGEST_SUMMARY = 200
+
+_LINK_LIKE = re.compile(r"\S*(?:://|www\.|@)\S*", re.IGNORECASE)
+
+
+def digest_context(
+    edition: Edition, reader: Subscriber, papers: Sequence[Paper], links: Links
+) -> dict[str, Any]:
+    """For email/digest/body.*: `sections` hold a slot for each paper, to be put out as it is."""
+    content, zone = edition.content, reader.cadence.zone
+    since, until = edition.window.since, edition.window.until
+    return {
+        "lead": words.short_title(words.plain(papers[0].title), LONGEST_LEAD) if papers else "",
+        "count": len(papers),
+        "heading": words.heading_words(edition),
+        "preheader": words.preheader_words(edition, zone),
+        "period": words.period_words(edition.window, zone),
+        "sections": _sections(content),
+        "notices": [words.cut(words.plain(line), 300) for line in content.notices[:NOTICES]],
+        "near": words.near_words(content),
+        "since": words.moment_words(since, zone),
+        "until": words.moment_words(until, zone),
+        "zone": zone,
+        "next": words.moment_words(edition.next_due, zone) if edition.next_due else "",
+        **_reader(reader),
+        **_addresses(edition, reader, links),
+    }
+
+
+def _sections(content: Content) -> list[dict[str, Any]]:
+    """Sections in the order in which the edition has them, each with its papers' slots."""
+    slots: dict[str, list[str]] = {}
+    for index, paper in enumerate(content.papers):
+        slots.setdefault(paper.section, []).append(paper_slot(index))
+    return [{"name": words.cut(words.plain(n), 80), "papers": s} for n, s in slots.items()]
+
+
+def _reader(reader: Subscriber) -> dict[str, str]:
+    begun = reader.confirmed_at or reader.created_at
+    return {"email": words.plain(reader.email), "subscribed": words.day_words(begun)}
+
+
+def _addresses(edition: Edition, reader: Subscriber, links: Links) -> dict[str, str]:
+    preferences = links.url(Purpose.PREFERENCES, reader.key)
+    return {
+        "preferences": preferences,
+        "pause": f"{preferences}#pause",
+        "unsubscribe": links.url(Purpose.UNSUBSCRIBE, reader.key),
+        "online": links.url(Purpose.LETTER, edition.key) if edition.key else "",
+    }
+
+
+def confirmation_context(reader: Subscriber, summary: str, links: Links) -> dict[str, Any]:
+    """For email/confirmation/body.*. Anyone can have this letter sent to anyone: what was typed
+    is cut short and loses whatever a mail program would turn into a link."""
+    typed = _LINK_LIKE.sub("", words.plain(summary))
+    return {
+        "email": words.plain(reader.email),
+        "asked": words.moment_words(reader.created_at, reader.cadence.zone),
+        "zone": reader.cadence.zone,
+        "cadence": describe(reader.cadence),
+        "summary": words.cut(" ".join(typed.split()), LONGEST_SUMMARY),
+        "confirm": links.url(Purpose.CONFIRM, reader.key),
+    }

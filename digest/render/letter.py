@@ -1,0 +1,262 @@
+"""The renderer: templates in, letters out. Equal input gives equal bytes."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime, parseaddr
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    select_autoescape,
+)
+
+from digest.errors import RenderError
+from digest.links import Links, Purpose
+from digest.model import Delivery, Edition, EditionPaper, Letter, Paper, Subscriber
+from digest.render import words
+from digest.render.context import confirmation_context, digest_context
+from digest.render.mime import (
+    header,
+    headers,
+    mailbox,
+    message,
+    part,
+    unqp,
+    unstructured,
+    wire_address,
+)
+from digest.render.paper import DEPTHS, view
+from digest.render.pieces import Both, Filling, Piece, Shelf, piece, tell
+
+LONGEST_SUBJECT = 90
+BODIES = ("subject.txt", "body.txt", "body.html")
+
+Pinned = Mapping[tuple[str, int], Paper]
+Render = Callable[[Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Who writes. `url` is where the site is; `mail_from` may hold a name and an address."""
+
+    name: str
+    url: str
+    postal_address: str
+    operator: str
+    mail_from: str
+    reply_to: str
+    bounce_domain: str
+
+
+class Parts(NamedTuple):
+    """A letter to look at."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class _Written(NamedTuple):
+    subject: str
+    text: Filling
+    html: Filling
+
+
+def our_templates() -> Path:
+    """The templates that came with the package, or those of the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "_templates"
+    return packaged if packaged.is_dir() else package.parent / "templates"
+
+
+class Renderer:
+    """Writes letters for one site. `templates`: the site's own, looked for before ours.
+
+    Raises RenderError at once for a template that is missing or cannot be read, and for an address
+    of the site that is none.
+    """
+
+    def __init__(self, site: Site, links: Links, templates: Path | None = None) -> None:
+        self.site, self._links = site, links
+        self._environment = _environment(site, templates)
+        self._digest = self._templates("digest", *BODIES)
+        self._paper = self._templates("digest", "paper.txt", "paper.html")
+        self._confirmation = self._templates("confirmation", *BODIES)
+        self._shelf = Shelf(self._both)
+        try:
+            self._fixed, self._fixed_list = _fixed_headers(site), _fixed_list_headers(site)
+        except ValueError as error:
+            raise RenderError(f"mail settings: {error}", subject="mail") from error
+
+    def _templates(self, folder: str, *names: str) -> tuple[Render, ...]:
+        try:
+            found = [self._environment.get_template(f"email/{folder}/{name}") for name in names]
+        except TemplateError as error:
+            raise RenderError(f"template {_place(error)}: {error}", subject=folder) from error
+        return tuple(template.render for template in found)
+
+    # -------------------------------------------------------------- what it writes
+
+    def digest(
+        self, edition: Edition, delivery: Delivery, subscriber: Subscriber, papers: Pinned
+    ) -> Letter:
+        """The letter of one edition; `papers` are its texts by (id, revision).
+
+        Raises RenderError that names the edition, whatever went wrong with it.
+        """
+        try:
+            written = self._digest_written(edition, subscriber, papers)
+            return self._letter(delivery, written, self._list_headers(subscriber))
+        except Exception as error:
+            raise _named(f"edition {edition.key} for {edition.subscriber}", error) from error
+
+    def digest_parts(self, edition: Edition, subscriber: Subscriber, papers: Pinned) -> Parts:
+        """The same letter to look at: what is shown is what would be sent."""
+        try:
+            written = self._digest_written(edition, subscriber, papers)
+        except Exception as error:
+            raise _named(f"edition {edition.key} for {edition.subscriber}", error) from error
+        return Parts(written.subject, unqp(written.text.data), unqp(written.html.data))
+
+    def confirmation(self, delivery: Delivery, subscriber: Subscriber, summary: str = "") -> Letter:
+        """The question whether an address really asked; `summary`: what was asked for, in words
+        (`profile_words`). Raises RenderError that names the address."""
+        try:
+            context = confirmation_context(subscriber, summary, self._links)
+            subject, text, html = self._frames(self._confirmation, context)
+            return self._letter(delivery, _Written(subject, text.filled({}), html.filled({})), b"")
+        except Exception as error:
+            raise _named(f"confirmation for {subscriber.email}", error) from error
+
+    # -------------------------------------------------------------- texts
+
+    def _digest_written(self, edition: Edition, reader: Subscriber, papers: Pinned) -> _Written:
+        pinned = [_pinned(papers, entry) for entry in edition.content.papers]
+        context = digest_context(edition, reader, pinned, self._links)
+        subject, text, html = self._frames(self._digest, context)
+        feedback = self._links.url(Purpose.FEEDBACK, reader.key, "?paper=")
+        told = tell(edition.content.papers, pinned, feedback, self._shelf, html.size)
+        return _Written(subject, text.filled(told.text), html.filled(told.html))
+
+    def _frames(
+        self, templates: tuple[Render, ...], context: dict[str, Any]
+    ) -> tuple[str, Piece, Piece]:
+        subject, text, html = templates
+        context["subject"] = words.cut(words.plain(subject(context)), LONGEST_SUBJECT)
+        return context["subject"], piece(text(context)), piece(html(context))
+
+    def _both(self, paper: Paper, depth: int, has_why: bool) -> Both:
+        text, html = self._paper
+        seen = {"paper": view(paper, DEPTHS[depth], has_why)}
+        return Both(piece(html(seen)), piece(text(seen)))
+
+    # -------------------------------------------------------------- bytes
+
+    def _letter(self, delivery: Delivery, written: _Written, more: bytes) -> Letter:
+        recipient, id_ = wire_address(delivery.recipient), delivery.message_id
+        changing = headers(
+            ("To", recipient),
+            ("Subject", unstructured(written.subject)),
+            ("Date", format_datetime(delivery.created_at.astimezone(UTC))),
+            ("Message-ID", id_),
+        )
+        bodies = (
+            part("plain", written.text.data, written.text.size.raw),
+            part("html", written.html.data, written.html.size.raw),
+        )
+        raw = message(self._fixed + changing + more, id_, bodies)
+        return Letter(recipient, self._mail_from(delivery), id_, written.subject, raw)
+
+    def _mail_from(self, delivery: Delivery) -> str:
+        """VERP: a bounce names the delivery it belongs to, whoever writes it."""
+        if not self.site.bounce_domain:
+            return _bare(self.site.mail_from)
+        return f"b+{self._links.token(Purpose.BOUNCE, delivery.key)}@{self.site.bounce_domain}"
+
+    def _list_headers(self, reader: Subscriber) -> bytes:
+        """How to leave in one click (RFC 8058): the web address first, on one line."""
+        token = self._links.token(Purpose.UNSUBSCRIBE, reader.key)
+        ways = f"<{self._links.base_url}/{Purpose.UNSUBSCRIBE}/{token}>"
+        if domain := self.site.bounce_domain:
+            ways += f", <mailto:unsub+{token}@{domain}?subject=unsubscribe>"
+        return header("List-Unsubscribe", ways) + self._fixed_list
+
+
+def _environment(site: Site, templates: Path | None) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader([folder for folder in (templates, our_templates()) if folder]),
+        autoescape=select_autoescape(("html",), default_for_string=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    environment.filters["wrap"] = words.wrap
+    environment.globals["site"] = site
+    return environment
+
+
+def _bare(value: str) -> str:
+    return wire_address(parseaddr(value)[1])
+
+
+def _fixed_headers(site: Site) -> bytes:
+    reply_to = [("Reply-To", mailbox(site.reply_to))] if site.reply_to else []
+    return headers(
+        ("From", mailbox(site.mail_from)),
+        *reply_to,
+        ("MIME-Version", "1.0"),
+        ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "OOF, AutoReply, RN, NRN"),
+    )
+
+
+def _fixed_list_headers(site: Site) -> bytes:
+    host = urlsplit(site.url).hostname or "localhost"
+    return headers(
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ("List-Id", f"<digest.{host}>"),
+        ("List-Help", f"<{site.url.rstrip('/')}/>"),
+        ("List-Owner", f"<mailto:{_bare(site.operator or site.reply_to or site.mail_from)}>"),
+        ("List-Post", "NO"),
+        ("Precedence", "bulk"),
+        ("Feedback-ID", f"digest:{host}:edition:paperdigest"),
+    )
+
+
+def _pinned(papers: Pinned, entry: EditionPaper) -> Paper:
+    if (paper := papers.get((entry.id, entry.revision))) is None:
+        raise LookupError(f"revision {entry.revision} of paper {entry.id} is not in the store")
+    return paper
+
+
+# ------------------------------------------------------------------ what went wrong
+
+
+def _named(letter: str, error: Exception) -> RenderError:
+    said = f"{type(error).__name__}: {error}" if not isinstance(error, LookupError) else str(error)
+    at = f" (template {place})" if (place := _place(error)) else ""
+    return RenderError(f"{letter} cannot be rendered{at}: {said}", subject=letter)
+
+
+def _place(error: Exception) -> str:
+    """`email/digest/body.html line 12` where a template is to blame, else ""."""
+    if name := getattr(error, "filename", None) or getattr(error, "name", None):
+        return f"{_short(str(name))} line {getattr(error, 'lineno', '?')}"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename.endswith((".html", ".txt"))]
+    return f"{_short(ours[-1].filename)} line {ours[-1].lineno}" if ours else ""
+
+
+def _short(path: str) -> str:
+    return "/".join(Path(path).parts[-3:])

@@ -1,0 +1,219 @@
+"""Makes docs/pictures/letter-*.png from our own sample: `python docs/pictures.py [FOLDER]`.
+
+Needs Chromium ($CHROMIUM, else chromium on the path) and a few fonts. A template is changed only
+after its pictures have been looked at: 320 and 600 px wide, light and dark, with left-to-right and
+right-to-left titles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from digest.links import Links
+from digest.model import (
+    TRENDING,
+    Cadence,
+    Content,
+    Delivery,
+    DeliveryState,
+    Edition,
+    EditionPaper,
+    EditionState,
+    LetterKind,
+    Paper,
+    Reason,
+    ReasonKind,
+    Subscriber,
+    SubscriberState,
+    Window,
+)
+from digest.render import Renderer, Site
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "tests" / "golden" / "papers.jsonl"
+SITE = Site(
+    name="Paper Digest",
+    url="https://digest.example.org",
+    postal_address="Paper Digest, 1 Example Street, 10115 Berlin, Germany",
+    operator="ops@example.org",
+    mail_from="Paper Digest <digest@example.org>",
+    reply_to="help@example.org",
+    bounce_domain="bounces.example.org",
+)
+LINKS = Links("a secret for pictures and tests", SITE.url)
+K = ReasonKind
+TOLD = [  # section and reasons of each paper of the sample
+    (
+        "Few-step generation",
+        [
+            Reason(K.TERM, "one step", "title"),
+            Reason(K.TERM, "diffusion", "title"),
+            Reason(K.AUTHOR, "Ingrid Solheim"),
+            Reason(K.SEED, "arxiv:2305.01234"),
+        ],
+    ),
+    ("Few-step generation", [Reason(K.QUERY, "consistency models", "title")]),
+    (
+        "Few-step generation",
+        [Reason(K.TERM, "score matching", "title"), Reason(K.TERM, "denoising", "abstract")],
+    ),
+    (
+        "Graph neural networks in chemistry",
+        [
+            Reason(K.TERM, "retrosynthesis", "title"),
+            Reason(K.TERM, "graph neural network", "title"),
+        ],
+    ),
+    (
+        "Graph neural networks in chemistry",
+        [Reason(K.TERM, "graph neural network", "title")],
+    ),
+    (TRENDING, [Reason(K.VOTES, value=241.0), Reason(K.TERM, "language model", "abstract")]),
+    (TRENDING, [Reason(K.VOTES, value=64.0), Reason(K.TERM, "זיווג", "title")]),
+    (TRENDING, [Reason(K.VOTES, value=57.0), Reason(K.TERM, "扩散模型", "title")]),
+    (TRENDING, [Reason(K.VOTES, value=1.0)]),
+]
+
+
+def sample_papers() -> list[Paper]:
+    """The papers of our sample: invented, in three scripts, the last one hostile."""
+    rows = [json.loads(line) for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
+    return [
+        Paper(
+            id=row["id"],
+            title=row["title"],
+            abstract=row["abstract"],
+            authors=tuple(row["authors"]),
+            categories=tuple(row["categories"]),
+            published=date.fromisoformat(row["date"]) if row["date"] else None,
+            links=row.get("links", {}),
+        )
+        for row in rows
+    ]
+
+
+def sample_reader(zone: str = "Europe/Berlin") -> Subscriber:
+    since = datetime(2025, 3, 3, 9, tzinfo=UTC)
+    cadence = Cadence(zone=zone)
+    state = SubscriberState.ACTIVE
+    return Subscriber(12, "jane@example.org", state, cadence, since, confirmed_at=since)
+
+
+def sample_edition(count: int | None = None) -> Edition:
+    """One week of the sample's first `count` papers, for the sample's reader."""
+    told = list(zip(sample_papers(), TOLD, strict=True))[:count]
+    entries = [
+        EditionPaper(paper.id, 1, section, 10.0 - at, tuple(reasons))
+        for at, (paper, (section, reasons)) in enumerate(told)
+    ]
+    notice = "bioRxiv answered only from Thursday on; what it announced before comes next week."
+    return Edition(
+        subscriber="jane@example.org",
+        window=Window(datetime(2025, 9, 1, 6, tzinfo=UTC), datetime(2025, 9, 8, 6, tzinfo=UTC)),
+        state=EditionState.QUEUED,
+        made_at=datetime(2025, 9, 8, 6, 1, tzinfo=UTC),
+        content=Content(
+            tuple(entries), considered=412, near=31, notices=(notice,) if entries else ()
+        ),
+        next_due=datetime(2025, 9, 15, 6, tzinfo=UTC),
+        key=77,
+        subscriber_key=12,
+    )
+
+
+def sample_delivery(kind: LetterKind = LetterKind.DIGEST) -> Delivery:
+    message_id = LINKS.message_id(kind, "77", "example.org")
+    at = datetime(2025, 9, 8, 6, 1, tzinfo=UTC)
+    return Delivery(501, kind, "jane@example.org", message_id, DeliveryState.LEASED, at, 12, 77)
+
+
+# ------------------------------------------------------------------ Chromium
+
+
+def chromium() -> str | None:
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def browse(page: Path, *options: str) -> str:
+    """Opens a file in headless Chromium, with no network; gives its standard output."""
+    program = chromium()
+    if program is None:
+        raise SystemExit("no Chromium: install it (Debian: chromium) or set $CHROMIUM")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        quiet = ["background-networking", "component-update", "sync", "default-apps", "extensions"]
+        command = [
+            program,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            *(f"--disable-{name}" for name in quiet),
+            "--no-first-run",
+            "--hide-scrollbars",
+            "--allow-file-access-from-files",
+            f"--user-data-dir={profile}",
+            *options,
+            page.as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout
+
+
+def framed(folder: Path, name: str, html: str, width: int) -> Path:
+    """A page that shows the letter `width` px wide (a window of Chromium has a minimum) and says
+    in its title how wide and how high the letter came out."""
+    (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    page = folder / f"{name}-{width}.html"
+    measure = (
+        "const e=this.contentDocument.documentElement;"
+        "document.title=e.scrollWidth+'x'+e.scrollHeight;this.height=e.scrollHeight"
+    )
+    page.write_text(
+        "<!doctype html><meta name=color-scheme content='light dark'><style>body{margin:0}"
+        "iframe{border:0;display:block}</style>"
+        f'<iframe src="{name}.html" width="{width}" height="100" onload="{measure}"></iframe>',
+        encoding="utf-8",
+    )
+    return page
+
+
+def measured(page: Path) -> tuple[int, int]:
+    """(width, height) in px of what a framed page shows."""
+    found = re.search(r"<title>(\d+)x(\d+)</title>", browse(page, "--dump-dom"))
+    if found is None:
+        raise ValueError(f"{page}: nothing was measured")
+    return int(found[1]), int(found[2])
+
+
+def scheme(dark: bool) -> str:
+    return f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+
+
+def picture(page: Path, to: Path, width: int, dark: bool) -> None:
+    _, height = measured(page)
+    size = f"--window-size={max(width, 500)},{height}"
+    browse(page, size, scheme(dark), f"--screenshot={to}")
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    papers = {(paper.id, 1): paper for paper in sample_papers()}
+    html = Renderer(SITE, LINKS).digest_parts(sample_edition(), sample_reader(), papers).html
+    with tempfile.TemporaryDirectory() as work:
+        for width in (600, 320):
+            page = framed(Path(work), "letter", html, width)
+            for dark in (False, True):
+                to = folder / f"letter-{width}{'-dark' if dark else ''}.png"
+                picture(page, to, width, dark)
+                print(to)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures")
