@@ -279,7 +279,7 @@ class Reason:
 class Match:
     """A paper for one person: the section it belongs to, a score, true reasons, best first.
 
-    `section` is an interest's name, or FOLLOWED or TRENDING.
+    `section` is an interest's name, or FOLLOWED, LIKED or TRENDING.
     """
 
     paper: Paper
@@ -290,6 +290,7 @@ class Match:
 
 FOLLOWED = "Authors you follow"
 TRENDING = "Trending near your interests"
+LIKED = "Like papers you liked"  # likes that fit none of the interests
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,112 @@
+"""People's names: which spelling may mean whom, and how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from digest.text import words
+
+SURE = 1.0  # the given name is the same, or both give the same initials
+MAYBE = 0.5  # one gives only an initial of the other
+
+_PARTICLES = frozenset(
+    words(
+        "af al auf av bin da dal de del della den der des di do dos du el ibn la le of ten ter "
+        "van vande vander vom von zu zum zur"
+    )
+)
+_SUFFIXES = frozenset(("jr", "sr", "ii", "iii", "iv", "phd", "md"))
+_SPELT_OUT = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name in natural order, folded; the last `family` words are the surname."""
+
+    words: tuple[str, ...]
+    family: int
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        return self.words[: len(self.words) - self.family]
+
+
+@lru_cache(maxsize=100_000)
+def spellings(text: str) -> tuple[Name, ...]:
+    """The ways to read a name: `Song, Yang` is `Yang Song`; `Müller` is also `Mueller`."""
+    texts = dict.fromkeys((text, text.translate(_SPELT_OUT)))
+    return tuple(name for one in texts if (name := _read(one)) is not None)
+
+
+def alike(followed: str, printed: str) -> float:
+    """How surely `printed` means the person `followed`: SURE, MAYBE or 0.
+
+    Given names may be initials, joined (`Shao-Yuan`, `Shaoyuan`) or lack the middle ones; two
+    given names that differ are two people. A name of one word is only that name, whole.
+    """
+    pairs = ((a, b) for a in spellings(followed) for b in spellings(printed))
+    return max((_alike(a, b) for a, b in pairs), default=0.0)
+
+
+def has_given_name(text: str) -> bool:
+    """False for a surname alone, or a name of one word."""
+    return any(name.given for name in spellings(text))
+
+
+def _read(text: str) -> Name | None:
+    parts = [found for part in text.split(",") if (found := words(part)) and not _is_suffix(found)]
+    if len(parts) > 1:
+        return Name((*parts[1], *parts[0]), len(parts[0]))
+    if not parts:
+        return None
+    whole = parts[0]
+    while len(whole) > 1 and whole[-1] in _SUFFIXES:
+        whole.pop()
+    return Name(tuple(whole), _family_length(whole))
+
+
+def _is_suffix(found: Sequence[str]) -> bool:
+    return len(found) == 1 and found[0] in _SUFFIXES
+
+
+def _family_length(found: Sequence[str]) -> int:
+    """Words of the surname: the last, and the particles before it (`van der Maaten`)."""
+    length = 1
+    while length < len(found) - 1 and found[-length - 1] in _PARTICLES:
+        length += 1
+    return length
+
+
+def _alike(a: Name, b: Name) -> float:
+    if len(a.words) == 1 or len(b.words) == 1:
+        return SURE if a.words == b.words else 0.0
+    return max(_alike_if(a.words, b.words, family) for family in {a.family, b.family})
+
+
+def _alike_if(a: Sequence[str], b: Sequence[str], family: int) -> float:
+    """How alike they are if the last `family` words of both are the surname."""
+    if a[-family:] != b[-family:]:
+        return 0.0
+    return _alike_given(a[:-family], b[:-family])
+
+
+def _alike_given(a: Sequence[str], b: Sequence[str]) -> float:
+    if "".join(a) == "".join(b):
+        return SURE
+    if not a or not b:
+        return 0.0
+    if all(_initials_agree(x, y) for x, y in _in_step(a, b)):
+        return SURE if a[0] == b[0] and len(a[0]) > 1 else MAYBE
+    return 0.0
+
+
+def _in_step(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[str, str]]:
+    return zip(a, b, strict=False)  # who leaves out middle names is still the same person
+
+
+def _initials_agree(x: str, y: str) -> bool:
+    return x == y or (x[0] == y[0] and 1 in (len(x), len(y)))
