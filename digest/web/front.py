@@ -1,0 +1,87 @@
+"""The front page: what is trending today, and the box to ask for letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from digest.model import WEEKDAYS, Paper, Window
+from digest.render.paper import page_url
+from digest.render.words import day_words, direction, excerpt, listed, plain
+from digest.store import papers
+from digest.web import wishes
+from digest.web.forms import Form
+from digest.web.parts import House
+
+SHOWN = 10
+TRENDING = timedelta(days=3)  # votes counted within this time make a paper trending
+ABSTRACT = 360  # characters
+AUTHORS = 4
+FRESH = {"cache-control": "public, max-age=60"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A paper as the page shows it: cleaned text and a safe link."""
+
+    title: str
+    url: str
+    by: str
+    excerpt: str
+    categories: str
+    votes: int
+    title_dir: str
+    excerpt_dir: str
+
+
+def show(house: House, request: Request) -> Response:
+    """GET /"""
+    return page(house, Form(wishes.fresh()), headers=FRESH)
+
+
+def page(
+    house: House, form: Form, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The front page around this form; an opened one where something was typed into it."""
+    now = house.parts.clock()
+    found, are_trending = _papers(house, now)
+    typed = status != 200
+    return house.pages.show(
+        "front",
+        status,
+        headers,
+        form=form,
+        choices=wishes.choices(),
+        open=typed,
+        guess=not typed,
+        papers=[seen(paper) for paper in found],
+        trending=are_trending,
+        today=f"{WEEKDAYS[now.weekday()].capitalize()} {day_words(now.date())}",
+    )
+
+
+def _papers(house: House, now: datetime) -> tuple[list[Paper], bool]:
+    """(what to show, whether it is trending): by votes, else the newest."""
+    with house.parts.db.reading() as tx:
+        if found := papers.trending(tx, Window(now - TRENDING, now), SHOWN):
+            return found, True
+        return papers.before(tx, now, SHOWN), False
+
+
+def seen(paper: Paper) -> Seen:
+    title = plain(paper.title) or paper.id
+    text = excerpt(plain(paper.abstract), ABSTRACT)
+    return Seen(
+        title=title,
+        url=page_url(paper),
+        by=listed([plain(name) for name in paper.authors], AUTHORS),
+        excerpt=text,
+        categories=listed([plain(name) for name in paper.categories], 3),
+        votes=round(paper.signals.get("upvotes", 0)),
+        title_dir=direction(title),
+        excerpt_dir=direction(text),
+    )
