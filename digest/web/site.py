@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from starlette.applications import Starlette
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from digest.errors import Broken, DigestError, Refused, TokenError
-from digest.web import front, health
+from digest.web import feedback, front, health, letter
 from digest.web.pages import ASSETS, Pages
 from digest.web.parts import House, SiteParts
 from digest.web.shell import Shell, log, told
@@ -74,8 +74,14 @@ def _routes(house: House) -> list[Route]:
     def get(path: str, answer: Callable[[House, Request], Response]) -> Route:
         return Route(path, partial(answer, house), methods=["GET"])
 
+    def post(path: str, answer: Callable[[House, Request], Awaitable[Response]]) -> Route:
+        return Route(path, partial(answer, house), methods=["POST"])
+
     return [
         get("/", front.show),
+        get("/f/{token}", feedback.show),
+        post("/f/{token}", feedback.rate),
+        get("/l/{token}", letter.show),
         Route("/healthz", health.healthz, methods=["GET"]),
         get("/readyz", health.readyz),
         *(get(f"/{name}", partial(_asset, name)) for name in ASSETS),
