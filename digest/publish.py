@@ -8,7 +8,7 @@ transaction open, each batch is written in one short transaction.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -310,6 +310,30 @@ def _notices(tx: Tx, now: datetime) -> tuple[str, ...]:
         and health.healthy_at is not None
         and health.healthy_at < now - timedelta(days=1)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An edition as `publish` would make it, and the ranking that it was composed from."""
+
+    edition: Edition
+    ranking: Ranking | None
+
+
+def draft(
+    press: Press, due: Due, window: Window, now: datetime, sent: Collection[str] = ()
+) -> Draft:
+    """The edition that `publish` would make of this profile for this window. Nothing is written.
+
+    For previews, rehearsals and explanations: works already received stay out, as they would,
+    and so do those in `sent` (canonical ids).
+    """
+    shelf = stock(press.db, press.matcher, window)
+    group = [_Person(due, window, sent=set(sent))]
+    _read_profiles(press.db, group)
+    _rank(press.db, group, shelf)
+    [content] = _compose_unsent(press.db, group, shelf, ())
+    return Draft(_edition(group[0], content, now), group[0].ranking)
 
 
 # ------------------------------------------------------------------ writing

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import String, and_, bindparam, delete, func, insert, select, update
 
 from digest.model import (
     Act,
@@ -35,7 +35,7 @@ class Due:
 
     subscriber: Subscriber
     document: Mapping[str, Any]
-    feedback: Feedback
+    feedback: Feedback = Feedback()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,24 @@ def get(tx: Tx, email: str) -> Subscriber | None:
     """The person with this (normalised) address."""
     row = tx.execute(select(t.subscribers).where(s.email == email)).one_or_none()
     return _subscriber(row) if row else None
+
+
+def hold(tx: Tx, key: int) -> Subscriber | None:
+    """This person, and nobody else changes them until the commit."""
+    row = tx.execute(select(t.subscribers).where(s.key == key).with_for_update()).one_or_none()
+    return _subscriber(row) if row else None
+
+
+def hold_addresses(tx: Tx, emails: Collection[str]) -> dict[str, Subscriber]:
+    """Who has these addresses; nobody else takes or changes one of them until the commit."""
+    found: dict[str, Subscriber] = {}
+    for part in chunks(sorted(emails)):
+        if tx.dialect.name == "postgresql":
+            names = func.unnest(part, type_=String).column_valued("name")
+            tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(names, 0))))
+        question = select(t.subscribers).where(s.email.in_(part)).with_for_update()
+        found |= {row.email: _subscriber(row) for row in tx.execute(question)}
+    return found
 
 
 def by_key(tx: Tx, key: int) -> Subscriber | None:
@@ -267,6 +285,8 @@ def erase(tx: Tx, key: int) -> None:
     tx.execute(update(t.consents).where(t.consents.c.subscriber == key).values(evidence=""))
     mine = t.deliveries.c.subscriber == key
     tx.execute(update(t.deliveries).where(mine).values(recipient=nobody, text=None))
+    tries = t.attempts.c.delivery.in_(select(t.deliveries.c.key).where(mine))
+    tx.execute(update(t.attempts).where(tries).values(text=""))  # replies repeat the address
 
 
 def change(

@@ -1,0 +1,109 @@
+"""What `digest serve` runs: the heartbeat and the site in one process, ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from digest.schedule import Heartbeat, Tick, stop_on_signals
+
+if TYPE_CHECKING:
+    from digest.app import App
+
+INGEST, PUBLISH, DELIVER = 900.0, 60.0, 10.0  # seconds between the starts of two passes
+log = logging.getLogger("digest.serve")
+
+
+def serve(app: App, *, web: bool, work: bool) -> int:
+    """Run until SIGTERM or SIGINT; then finish what is on the wire and return."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log whole addresses
+    app.db.current()  # a database that cannot be used ends it here, in one line
+    listening = _listen(app) if web else None
+    with stop_on_signals() as stop:
+        beat = Heartbeat(ticks(app) if work else {}, app.clock, stop=stop)
+        beat.start()
+        try:
+            if listening is not None:
+                _site(app, listening, stop)
+            else:
+                stop.wait()
+        finally:
+            late = beat.stop()
+    for name in late:
+        log.warning("%s did not end in time; what it held is given back when its lease ends", name)
+    return 0
+
+
+def ticks(app: App) -> dict[str, Tick]:
+    """The heartbeat's jobs: each asks the database what is due."""
+    return {
+        "ingest": Tick(INGEST, _until_stopped(app.ingest, "ingest")),
+        "publish": Tick(PUBLISH, lambda stop: _publish(app)),
+        "deliver": Tick(DELIVER, lambda stop: _deliver(app, stop)),
+    }
+
+
+def _until_stopped(
+    begin: Callable[[], Coroutine[Any, Any, Any]], name: str
+) -> Callable[[threading.Event], None]:
+    """A job whose coroutine is cancelled when the stop event is set."""
+
+    async def watched(stop: threading.Event) -> None:
+        working = asyncio.create_task(begin())
+        while not working.done():
+            await asyncio.wait({working}, timeout=0.2)
+            if stop.is_set():
+                working.cancel()
+        if not working.cancelled():
+            for report in working.result():
+                log.info("%s %s: %s, %d new", name, report.source, report.verdict, report.new)
+
+    return lambda stop: asyncio.run(watched(stop))
+
+
+def _publish(app: App) -> None:
+    made = app.publish()
+    if made.queued or made.skipped:
+        log.info("published %d editions, skipped %s", made.queued, dict(made.skipped))
+
+
+def _deliver(app: App, stop: threading.Event) -> None:
+    async def work() -> None:
+        asked = asyncio.Event()
+        working = asyncio.create_task(app.deliver(asked))
+        while not working.done():
+            await asyncio.wait({working}, timeout=0.2)
+            if stop.is_set():
+                asked.set()
+        if counts := {state: n for state, n in working.result().items() if n}:
+            log.info("delivered %s", counts)
+
+    asyncio.run(work())
+
+
+def _listen(app: App) -> Any:
+    from digest.web.serve import listen
+
+    return listen(*app.settings.web.address)
+
+
+def _site(app: App, listening: Any, stop: threading.Event) -> None:
+    from digest.web import SiteParts, create_site
+    from digest.web.serve import serve_site
+
+    parts = SiteParts(
+        db=app.db,
+        links=app.links,
+        site=app.site,
+        clock=app.clock,
+        renderer=app.renderer,
+        mail_domain=app.mail_domain,
+    )
+    serve_site(create_site(parts), listening, stop)

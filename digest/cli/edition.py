@@ -1,0 +1,172 @@
+"""`digest edition ...`: what each person was owed for each window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from digest.cli.globals import open_app
+from digest.cli.options import AsJson, Limit, example, noun
+from digest.cli.output import print_json, say, table
+from digest.errors import Refused
+from digest.model import EditionState
+
+if TYPE_CHECKING:
+    from digest.app import App
+    from digest.model import Delivery, Edition, EditionPaper
+
+app = noun("What each person was owed for each window: list, show, preview.")
+
+
+def row(edition: Edition) -> dict[str, Any]:
+    """An edition in the shape that scripts rely on."""
+    return {
+        "id": edition.key,
+        "subscriber": edition.subscriber,
+        "since": edition.window.since,
+        "until": edition.window.until,
+        "state": edition.state,
+        "reason": edition.reason,
+        "papers": [_paper_row(paper) for paper in edition.content.papers],
+        "considered": edition.content.considered,
+        "near": edition.content.near,
+        "over_budget": edition.content.over_budget,
+    }
+
+
+def _paper_row(paper: EditionPaper) -> dict[str, Any]:
+    from digest.render import reason_words
+
+    return {
+        "id": paper.id,
+        "section": paper.section,
+        "score": paper.score,
+        "reasons": [
+            {
+                "kind": r.kind,
+                "what": r.what,
+                "where": r.where,
+                "value": r.value,
+                "words": reason_words(r),
+            }
+            for r in paper.reasons
+        ],
+    }
+
+
+@app.command(
+    "list",
+    epilog=example("digest edition list", "digest edition list --subscriber ada@example.org"),
+)
+def list_(
+    subscriber: Annotated[str, typer.Option(metavar="EMAIL", help="Only this person's.")] = "",
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Editions, newest first: queued, or skipped and why."""
+    from digest.cli.subscriber import person
+    from digest.store import editions
+
+    with open_app().db.reading() as tx:
+        key = person(tx, subscriber).key if subscriber else None
+        found = editions.listed(tx, limit, key)
+    if as_json:
+        return print_json([row(edition) for edition in found])
+    rows = (
+        [
+            e.key,
+            e.subscriber,
+            e.window.since,
+            e.window.until,
+            e.reason or e.state,
+            len(e.content.papers),
+        ]
+        for e in found
+    )
+    columns = ("id", "subscriber", "since", "until", "state", "papers")
+    return table(columns, rows, "no editions yet; `digest publish` makes those that are due")
+
+
+@app.command(epilog=example("digest edition show 12"))
+def show(
+    edition: Annotated[int, typer.Argument(metavar="ID", help="The edition's id.")],
+    as_json: AsJson = False,
+) -> None:
+    """One edition: its window, its papers, and why each is there."""
+    from digest.store import editions, papers
+
+    with open_app().db.reading() as tx:
+        found = editions.get(tx, edition)
+        if found is None:
+            raise Refused(f"no edition {edition}; see `digest edition list`")
+        texts = papers.pinned(tx, {(p.id, p.revision) for p in found.content.papers})
+    if as_json:
+        return print_json(row(found))
+    _print(found, texts)
+    return None
+
+
+def _print(found: Edition, texts: Any) -> None:
+    from digest.render import why_words
+
+    window = found.window
+    say(
+        f"Edition {found.key} for {found.subscriber}, {window.since:%Y-%m-%d %H:%M}Z to "
+        f"{window.until:%Y-%m-%d %H:%M}Z: {found.reason or found.state}"
+    )
+    for number, paper in enumerate(found.content.papers, 1):
+        text = texts.get((paper.id, paper.revision))
+        say(f"{number:3}. {text.title if text else paper.id}")
+        say(f"     {paper.id} · {paper.section} · {why_words(paper.reasons)}")
+
+
+@app.command(
+    epilog=example(
+        "digest edition preview ada@example.org",
+        "digest edition preview ada@example.org --format eml",
+    )
+)
+def preview(
+    email: Annotated[str, typer.Argument(metavar="EMAIL")],
+    format_: Annotated[str, typer.Option("--format", help="html, text, eml or json.")] = "text",
+) -> None:
+    """The letter this person would get if their window closed now. Nothing is stored or sent."""
+    if format_ not in {"html", "text", "eml", "json"}:
+        raise Refused(f"--format {format_!r}: there are html, text, eml and json")
+    app = open_app()
+    made = app.preview(email).edition
+    if format_ == "json":
+        return print_json(row(made))
+    if made.state is EditionState.SKIPPED:
+        return say(f"no letter: {made.reason}")
+    return say(_letter(app, made, format_))
+
+
+def _letter(app: App, made: Edition, format_: str) -> str:
+    """The letter of an edition that was never stored, in this format."""
+    from digest.store import papers
+
+    person = app.subscriber(made.subscriber)
+    with app.db.reading() as tx:
+        texts = papers.pinned(tx, {(p.id, p.revision) for p in made.content.papers})
+    if format_ == "eml":
+        letter = app.renderer.digest(made, _rehearsed(made, app), person, texts)
+        return letter.raw.decode("utf-8", "replace")
+    parts = app.renderer.digest_parts(made, person, texts)
+    return {"text": parts.text, "html": parts.html}[format_]
+
+
+def _rehearsed(made: Edition, app: App) -> Delivery:
+    from digest.model import Delivery, DeliveryState, LetterKind
+    from digest.publish import message_id
+
+    return Delivery(
+        key=0,
+        kind=LetterKind.DIGEST,
+        recipient=made.subscriber,
+        message_id=message_id(app.press, made),
+        state=DeliveryState.QUEUED,
+        created_at=made.made_at,
+        subscriber_key=made.subscriber_key,
+    )

@@ -1,0 +1,161 @@
+"""`digest profile ...`: what each person wants."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from digest.cli.globals import open_app
+from digest.cli.options import AsJson, example, noun
+from digest.cli.output import note, print_json, say, table
+from digest.errors import Refused
+
+app = noun("What each person wants: show, set, lint, example, simulate, like, dislike.")
+Email = Annotated[str, typer.Argument(metavar="EMAIL")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A profile file.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Papers' ids or addresses.")]
+
+
+@app.command(epilog=example("digest profile show ada@example.org > ada.toml"))
+def show(email: Email, as_json: AsJson = False) -> None:
+    """A person's profile, as a file that `set` takes back."""
+    from digest import profiles
+    from digest.store import people
+
+    site = open_app()
+    key = site.subscriber(email).key
+    with site.db.reading() as tx:
+        document, text = people.profile(tx, key)
+    if as_json:
+        return print_json(document)
+    return say((text or profiles.dump(profiles.from_mapping(document))).rstrip("\n"))
+
+
+@app.command("set", epilog=example("digest profile set ada@example.org ada.toml"))
+def set_(email: Email, file: File) -> None:
+    """Give a person another profile; the open window stays open where it was."""
+    from digest import subscribe
+
+    site = open_app()
+    key = site.subscriber(email).key
+    subscribe.change(site.db, key, _read(file), site.clock(), door="cli")
+    say(f"{email} has a new profile; see `digest edition preview {email}`")
+
+
+def _read(file: Path) -> str:
+    if not file.is_file():
+        raise Refused(f"no file {file}")
+    return file.read_text(encoding="utf-8")
+
+
+@app.command(epilog=example("digest profile lint ada.toml"))
+def lint(file: File, as_json: AsJson = False) -> int:
+    """Check a profile file: line and column of every fault, and terms that match too much."""
+    from digest import profiles
+
+    findings = profiles.lint(_read(file), _recent())
+    wrong = any(finding.level == "error" for finding in findings)
+    if as_json:
+        print_json(findings)
+        return 2 if wrong else 0
+    for finding in findings:
+        say(f"{file}:{finding.line}:{finding.column}: {finding.level}: {finding.message}")
+    if not findings:
+        say(f"{file} is fine")
+    return 2 if wrong else 0
+
+
+def _recent() -> Any:
+    """The papers of the last four weeks; none where there is no site here."""
+    from digest.errors import DigestError
+    from digest.model import Window
+    from digest.store import papers
+
+    try:
+        site = open_app()
+        now = site.clock()
+        with site.db.reading() as tx:
+            return papers.first_seen_in(tx, Window(now - timedelta(weeks=4), now))
+    except DigestError as error:
+        note(f"not compared with papers: {error}")
+        return ()
+
+
+@app.command("example", epilog=example("digest profile example > ada.toml"))
+def example_() -> None:
+    """A profile file with everything in it, to begin with."""
+    from digest import profiles
+
+    say(profiles.EXAMPLE.rstrip("\n"))
+
+
+@app.command(epilog=example("digest profile simulate ada.toml --weeks 4"))
+def simulate(
+    who: Annotated[str, typer.Argument(metavar="FILE|EMAIL")],
+    weeks: Annotated[int, typer.Option(min=1, max=52)] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """What a profile would have got in the last weeks. Nothing is stored or sent."""
+    site = open_app()
+    made = site.simulate(_document(site, who), weeks)
+    if as_json:
+        from digest.cli.edition import row
+
+        return print_json([row(edition) for edition in made])
+    rows = (
+        [
+            e.window.since,
+            e.window.until,
+            e.reason or "",
+            len(e.content.papers),
+            e.content.considered,
+        ]
+        for e in made
+    )
+    columns = ("since", "until", "skipped", "papers", "of")
+    return table(columns, rows, "no window closed in these weeks")
+
+
+def _document(site: Any, who: str) -> dict[str, Any]:
+    from digest import profiles
+    from digest.store import people
+
+    if Path(who).is_file():
+        return profiles.to_mapping(profiles.parse(_read(Path(who))))
+    if "@" not in who:
+        raise Refused(f"no file {who}, and no address")
+    key = site.subscriber(who).key
+    with site.db.reading() as tx:
+        return people.profile(tx, key)[0]
+
+
+@app.command(epilog=example("digest profile like ada@example.org arxiv:2410.16794"))
+def like(email: Email, papers: Ids) -> int:
+    """More like these, from the next letter on."""
+    return _rate(email, papers, 1)
+
+
+@app.command(epilog=example("digest profile dislike ada@example.org arxiv:2410.16794"))
+def dislike(email: Email, papers: Ids) -> int:
+    """Less like these, from the next letter on."""
+    return _rate(email, papers, -1)
+
+
+def _rate(email: str, ids: list[str], value: int) -> int:
+    from digest import identity
+    from digest.store import people
+
+    site = open_app()
+    key = site.subscriber(email).key
+    with site.db.writing() as tx:
+        done = [
+            people.rate(tx, key, identity.parse(text) or text, value, site.clock()) for text in ids
+        ]
+    for text, ok in zip(ids, done, strict=True):
+        if not ok:
+            note(f"no paper {text} here; look for it with `digest paper search`")
+    say(f"{sum(done)} noted; they count from the next letter on")
+    return 0 if all(done) else 1
