@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -18,9 +19,32 @@ from postgres import fresh_database, running_postgres
 
 from digest.store import Database
 
+FORBIDDEN = "skipped, which $DIGEST_NO_SKIPS forbids"
 settings.register_profile("nightly", max_examples=10_000, deadline=None)
 
 HERE = Path(__file__).resolve().parent
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Where skips are forbidden, a skipped test is a failed one that says what it lacked."""
+    report = yield
+    return _unless_allowed(report)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    return _unless_allowed(report)
+
+
+def _unless_allowed(report: Any) -> Any:
+    expected = hasattr(report, "wasxfail")
+    if report.skipped and not expected and os.environ.get("DIGEST_NO_SKIPS"):
+        report.outcome = "failed"
+        where = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"{FORBIDDEN}: {where}"
+    return report
 
 
 def _shared() -> Path | None:

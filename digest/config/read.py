@@ -18,7 +18,8 @@ from digest.errors import ConfigError
 SEARCHED = ("./digest.toml", "/etc/digest/digest.toml")
 SECRETS_FOLDER = "secrets"  # beside the configuration file; made by `digest init`
 SECTIONS = Settings.model_fields.keys() - SECRETS.values() - {"sources"}
-FREE_NAMES = {"DIGEST_CONFIG", "DIGEST_NOW", "DIGEST_SHARED"}  # ours, but not settings
+FREE_NAMES = {"DIGEST_CONFIG", "DIGEST_NOW"}  # ours, but not settings
+FREE_NAMES |= {"DIGEST_SHARED", "DIGEST_NO_SKIPS", "DIGEST_TEST_POSTGRES"}  # of the tests
 
 
 def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
