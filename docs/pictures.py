@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -49,6 +50,7 @@ SITE = Site(
     bounce_domain="bounces.example.org",
 )
 LINKS = Links("a secret for pictures and tests", SITE.url)
+PICTURED = (0, 1, 3, 5, 6)  # of the sample: two interests, one trending, one right to left
 K = ReasonKind
 TOLD = [  # section and reasons of each paper of the sample
     (
@@ -107,9 +109,10 @@ def sample_reader(zone: str = "Europe/Berlin") -> Subscriber:
     return Subscriber(12, "jane@example.org", state, cadence, since, confirmed_at=since)
 
 
-def sample_edition(count: int | None = None) -> Edition:
-    """One week of the sample's first `count` papers, for the sample's reader."""
-    told = list(zip(sample_papers(), TOLD, strict=True))[:count]
+def sample_edition(shown: Sequence[int] = range(len(TOLD))) -> Edition:
+    """One week of these papers of the sample, for the sample's reader."""
+    everything = list(zip(sample_papers(), TOLD, strict=True))
+    told = [everything[i] for i in shown]
     entries = [
         EditionPaper(paper.id, 1, section, 10.0 - at, tuple(reasons))
         for at, (paper, (section, reasons)) in enumerate(told)
@@ -162,7 +165,9 @@ def browse(page: Path, *options: str) -> str:
             *options,
             page.as_uri(),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=120, check=True
+        )
     return done.stdout
 
 
@@ -176,8 +181,8 @@ def framed(folder: Path, name: str, html: str, width: int) -> Path:
         "document.title=e.scrollWidth+'x'+e.scrollHeight;this.height=e.scrollHeight"
     )
     page.write_text(
-        "<!doctype html><meta name=color-scheme content='light dark'><style>body{margin:0}"
-        "iframe{border:0;display:block}</style>"
+        "<!doctype html><meta name=color-scheme content='light dark'><style>"
+        "body{margin:0;background:#8a8f96}iframe{border:0;display:block;margin:0 auto}</style>"
         f'<iframe src="{name}.html" width="{width}" height="100" onload="{measure}"></iframe>',
         encoding="utf-8",
     )
@@ -205,7 +210,8 @@ def picture(page: Path, to: Path, width: int, dark: bool) -> None:
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     papers = {(paper.id, 1): paper for paper in sample_papers()}
-    html = Renderer(SITE, LINKS).digest_parts(sample_edition(), sample_reader(), papers).html
+    edition = sample_edition(PICTURED)
+    html = Renderer(SITE, LINKS).digest_parts(edition, sample_reader(), papers).html
     with tempfile.TemporaryDirectory() as work:
         for width in (600, 320):
             page = framed(Path(work), "letter", html, width)

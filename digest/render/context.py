@@ -10,6 +10,7 @@ from digest.cadence import describe
 from digest.links import Links, Purpose
 from digest.model import Content, Edition, Paper, Subscriber
 from digest.render import words
+from digest.render.paper import title_of
 from digest.render.pieces import paper_slot
 
 LONGEST_LEAD = 66  # the title in the subject
@@ -26,7 +27,7 @@ def digest_context(
     content, zone = edition.content, reader.cadence.zone
     since, until = edition.window.since, edition.window.until
     return {
-        "lead": words.short_title(words.plain(papers[0].title), LONGEST_LEAD) if papers else "",
+        "lead": words.short_title(title_of(papers[0]), LONGEST_LEAD) if papers else "",
         "count": len(papers),
         "heading": words.heading_words(edition),
         "preheader": words.preheader_words(edition, zone),

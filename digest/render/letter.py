@@ -35,7 +35,7 @@ from digest.render.mime import (
     wire_address,
 )
 from digest.render.paper import DEPTHS, view
-from digest.render.pieces import Both, Filling, Piece, Shelf, piece, tell
+from digest.render.pieces import Both, Papers, Piece, Shelf, piece
 
 LONGEST_SUBJECT = 90
 BODIES = ("subject.txt", "body.txt", "body.html")
@@ -67,8 +67,8 @@ class Parts(NamedTuple):
 
 class _Written(NamedTuple):
     subject: str
-    text: Filling
-    html: Filling
+    text: bytes  # quoted-printable
+    html: bytes
 
 
 def our_templates() -> Path:
@@ -125,7 +125,7 @@ class Renderer:
             written = self._digest_written(edition, subscriber, papers)
         except Exception as error:
             raise _named(f"edition {edition.key} for {edition.subscriber}", error) from error
-        return Parts(written.subject, unqp(written.text.data), unqp(written.html.data))
+        return Parts(written.subject, unqp(written.text), unqp(written.html))
 
     def confirmation(self, delivery: Delivery, subscriber: Subscriber, summary: str = "") -> Letter:
         """The question whether an address really asked; `summary`: what was asked for, in words
@@ -144,14 +144,17 @@ class Renderer:
         context = digest_context(edition, reader, pinned, self._links)
         subject, text, html = self._frames(self._digest, context)
         feedback = self._links.url(Purpose.FEEDBACK, reader.key, "?paper=")
-        told = tell(edition.content.papers, pinned, feedback, self._shelf, html.size)
+        chosen = Papers(edition.content.papers, pinned, feedback, self._shelf)
+        told = chosen.beside(b"".join(html.segments))
         return _Written(subject, text.filled(told.text), html.filled(told.html))
 
     def _frames(
         self, templates: tuple[Render, ...], context: dict[str, Any]
     ) -> tuple[str, Piece, Piece]:
         subject, text, html = templates
-        context["subject"] = words.cut(words.plain(subject(context)), LONGEST_SUBJECT)
+        context["subject"] = (
+            words.cut(words.plain(subject(context)), LONGEST_SUBJECT) or self.site.name
+        )
         return context["subject"], piece(text(context)), piece(html(context))
 
     def _both(self, paper: Paper, depth: int, has_why: bool) -> Both:
@@ -169,10 +172,7 @@ class Renderer:
             ("Date", format_datetime(delivery.created_at.astimezone(UTC))),
             ("Message-ID", id_),
         )
-        bodies = (
-            part("plain", written.text.data, written.text.size.raw),
-            part("html", written.html.data, written.html.size.raw),
-        )
+        bodies = part("plain", written.text), part("html", written.html)
         raw = message(self._fixed + changing + more, id_, bodies)
         return Letter(recipient, self._mail_from(delivery), id_, written.subject, raw)
 

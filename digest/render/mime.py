@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from base64 import b64encode, encodebytes
 from binascii import a2b_qp, b2a_qp
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from email.utils import parseaddr
 from hashlib import sha256
 
 import idna
 
 LONGEST_LINE = 998  # RFC 5322 2.1.1
+LONGEST_BODY = 95_000  # bytes sent: beyond it, mail programs cut
 LONGEST_ADDRESS = 320  # 64 + @ + 255
 
 _HEADER = re.compile(r"[^\x00-\x1f\x7f]+(?:\r\n [^\x00-\x1f\x7f]+)*")
@@ -111,6 +112,24 @@ def _open_end(data: bytes) -> bytes:
     return data[:last] + b"=\n" + data[last:] + b"=\n"
 
 
+def qp_lines(texts: Sequence[str]) -> list[bytes]:
+    """`qp` of each text, none of which ends a line, all in one go."""
+    data = b2a_qp(
+        "".join(f"{text}\x02\n" for text in texts).encode("utf-8", "replace"), istext=True
+    )
+    return [_soft(part).replace(b"\n", b"\r\n") for part in data.split(b"=02\n")[:-1]]
+
+
+def _soft(part: bytes) -> bytes:
+    """There was room for =02 on the last line, or it was broken already."""
+    return part if not part or part.endswith(b"=\n") else part + b"=\n"
+
+
+def raw_size(data: bytes) -> int:
+    """How many bytes quoted-printable text stands for: =XX for one, = and line end for none."""
+    return len(data) - 2 * data.count(b"=") - data.count(b"=\r\n")
+
+
 def unqp(data: bytes) -> str:
     """The text that `qp` was given."""
     return a2b_qp(data).replace(b"\r\n", b"\n").decode()
@@ -121,11 +140,11 @@ def base64_size(raw: int) -> int:
     return (raw + 2) // 3 * 4 * 78 // 76 + 2
 
 
-def part(subtype: str, body: bytes, raw: int) -> bytes:
-    """One text part: `body` is quoted-printable of `raw` bytes. Where that is much longer than
-    base64 (a letter in Chinese), base64 is used."""
+def part(subtype: str, body: bytes) -> bytes:
+    """One text part: `body` is quoted-printable. Where that is long and base64 is shorter (a long
+    letter in Chinese), base64 is used."""
     way = b"quoted-printable"
-    if len(body) > base64_size(raw):
+    if len(body) > LONGEST_BODY and len(body) > base64_size(raw_size(body)):
         body = encodebytes(a2b_qp(body)).replace(b"\n", b"\r\n")
         way = b"base64"
     kind = f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode()

@@ -40,7 +40,7 @@ DEPTHS = (
     Depth(abstract=0, authors=5),
     Depth(abstract=0, authors=2, title=200),
     Depth(abstract=0, authors=0, line_bytes=240),
-    Depth(abstract=0, authors=0, line_bytes=110),
+    Depth(abstract=0, authors=0, line_bytes=80),
 )
 
 
@@ -90,8 +90,13 @@ def view(paper: Paper, depth: Depth, has_why: bool) -> PaperView:
     )
 
 
+def title_of(paper: Paper) -> str:
+    """The title, never empty: a link must have words."""
+    return plain(paper.title) or plain(paper.id) or "Untitled"
+
+
 def _title(paper: Paper, depth: Depth) -> str:
-    title = cut(plain(paper.title) or paper.id, depth.title)
+    title = cut(title_of(paper), depth.title)
     if not depth.line_bytes:
         return title
     while len(str(escape(title)).encode("utf-8", "replace")) > depth.line_bytes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from unicodedata import bidirectional
 
-from digest.cadence import describe, zone
+from digest.cadence import zone
 from digest.model import (
     FOLLOWED,
     TRENDING,
@@ -75,15 +76,16 @@ def direction(text: str) -> str:
 
 def wrap(text: str, indent: str = "", width: int = WIDTH) -> str:
     """Lines of at most `width`, except where a word alone is longer; words are never broken."""
-    if len(text) + len(indent) <= width:
-        return indent + text
-    lines, line = [], indent
-    for word in text.split(" "):
-        if len(line) + len(word) + 1 > width and line.strip():
-            lines.append(line)
-            line = indent
-        line += word if line == indent else f" {word}"
-    return "\n".join([*lines, line])
+    room = width - len(indent)
+    lines = []
+    while len(text) > room:
+        at = text.rfind(" ", 0, room + 1)
+        at = at if at > 0 else text.find(" ", room)
+        if at < 0:
+            break
+        lines.append(indent + text[:at].rstrip(" "))
+        text = text[at + 1 :]
+    return "\n".join([*lines, indent + text])
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -166,12 +168,14 @@ def day_words(day: date) -> str:
     return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
+@lru_cache(maxsize=1024)
 def moment_words(at: datetime, zone_name: str) -> str:
     """`Monday 8 September 2025, 08:00`, there."""
     there = at.astimezone(zone(zone_name))
     return f"{WEEKDAYS[there.weekday()].capitalize()} {day_words(there)}, {there:%H:%M}"
 
 
+@lru_cache(maxsize=1024)
 def period_words(window: Window, zone_name: str) -> str:
     """`1 – 8 September 2025`, there."""
     there = zone(zone_name)
@@ -218,6 +222,7 @@ def preheader_words(edition: Edition, zone_name: str) -> str:
     return f"{line}, {followed:,} by {'people' if followed > 1 else 'somebody'} you follow"
 
 
+@lru_cache(maxsize=1024)
 def _since(window: Window, zone_name: str) -> str:
     there = window.since.astimezone(zone(zone_name))
     weekday = WEEKDAYS[there.weekday()].capitalize()
@@ -250,7 +255,8 @@ def near_words(content: Content) -> str:
     said = f"{counted(good, 'paper was', 'papers were')} good enough" if good else ""
     if content.over_budget:
         said += f", the best {own:,} are here" if own > 1 else ", the best one is here"
-    near = f"{content.near:,} {'more ' if good else ''}came close" if content.near else ""
+    close = f"{content.near:,} more" if good else counted(content.near, "paper")
+    near = f"{close} came close" if content.near else ""
     shown = content.over_budget or content.near
     return "; ".join(part for part in (said, near) if part) + "." if shown else ""
 
@@ -259,10 +265,17 @@ def near_words(content: Content) -> str:
 
 
 def profile_words(profile: Profile) -> str:
-    """A profile in one line, for confirmations and lists: what, how many, when."""
+    """What a profile asks for, in one line, for confirmations and lists; `describe` of its cadence
+    says when."""
     names = [cut(plain(interest.name), 40) for interest in profile.interests]
-    people = [cut(plain(name), 40) for name in profile.follow_authors]
+    people = [cut(_name_first(plain(name)), 40) for name in profile.follow_authors]
     about = listed(names, 4) if names else "popular papers"
     if people:
         about += f"; papers by {listed(people, 3)}"
-    return f"{about}; at most {counted(profile.budget, 'paper')}, {describe(profile.cadence)}"
+    return f"{about}; at most {counted(profile.budget, 'paper')} in one letter"
+
+
+def _name_first(name: str) -> str:
+    """`Song, Yang` as `Yang Song`."""
+    last, comma, first = name.partition(", ")
+    return f"{first} {last}" if comma and first else name
