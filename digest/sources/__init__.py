@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from digest.model import Fetched
 
@@ -41,9 +41,11 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
 class Backfills(Protocol):
     """A source that can also fetch the past."""
 
     def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
-        """Everything announced on the days [since, until], in slices, oldest first."""
+        """Everything announced on the days [since, until], in slices, oldest first: the papers
+        are in `Fetched.backfill`. Ends with the first slice that failed."""
         ...

@@ -1,0 +1,262 @@
+"""pure: which records are one work: canonical ids, ids that people type, folding of a batch.
+
+An id is `scheme:value`. Strong schemes name one work each (`arxiv`, `doi`, any registry's);
+`sha` is the last resort, made of title and first author; `ta` is the same fingerprint as a weak
+id beside strong ones, by which records meet that share none.
+
+How sure the last resort is: two records with the same fingerprint have the same title, letter
+for letter but for case, accents, punctuation and spacing, and a first author of the same surname.
+Records without authors, or with a title under 15 letters, get no weak id, and a `sha` that also
+holds where they were found, so that two "Editorial"s stay two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote, unquote
+
+from digest.model import Announce, Listing
+from digest.text import fold as plain
+from digest.text import surname
+
+WEAK = "ta"
+LAST_RESORT = "sha"
+_RANK = {"arxiv": 0, "doi": 1, LAST_RESORT: 8, WEAK: 9}
+_OTHER = 4
+_SHORT_TITLE = 15  # letters
+
+_NEW = r"\d{2}(?:0[1-9]|1[0-2])\.\d{4,5}"
+_OLD = r"[a-z]+(?:-[a-z]+)?(?:\.[a-z]{2})?/\d{2}(?:0[1-9]|1[0-2])\d{3}"
+_NUMBER = rf"({_NEW}|{_OLD})(?:v(\d{{1,3}}))?"
+_ARXIV = re.compile(
+    rf"(?:arxiv:\s*|oai:arxiv\.org:|(?:https?://)?(?:dx\.)?doi\.org/10\.48550/arxiv\."
+    rf"|(?:doi:\s*)?10\.48550/arxiv\.|(?:https?://)?(?:[\w-]+\.)*(?:arxiv|alphaxiv)\.org/[a-z-]+/"
+    rf"|(?:https?://)?(?:huggingface\.co|hf\.co)/papers/|(?:https?://)?ar5iv\.[\w.]+/(?:abs|html)/)?"
+    rf"{_NUMBER}(?:\.pdf|[?#/].*)?",
+    re.I,
+)
+_DOI = re.compile(r"10\.\d{4,9}(?:\.\d+)*/[^\s\"]{1,280}", re.I)
+_DOI_DOOR = re.compile(r"^(?:doi:?\s*|https?://(?:dx\.)?doi\.org/|info:doi/)", re.I)
+_BIORXIV_OLD = re.compile(
+    r"(?:bio|med)rxiv\.org/cgi/content/\w+/((?:\d{4}\.\d\d\.\d\d\.)?\d{6,8})", re.I
+)
+_PREPRINT = re.compile(
+    r"^(10\.(?:1101|64898)/(?:\d{4}\.\d\d\.\d\d\.)?\d{6,8})(?:v\d+)?(?:[./?#].*)?$"
+)
+_SHA = re.compile(r"(?:sha|ta):[0-9a-f]{16}")
+_GENERIC = re.compile(r"([a-z][a-z0-9_-]{1,15}):([^\s:/][^\s]{0,199})", re.I)
+_NO_SCHEME = {"http", "https", "ftp", "file", "mailto", "javascript", "data", "doi", "arxiv", "oai"}
+
+
+def parse(text: str) -> str | None:
+    """The canonical id of what a person or a feed wrote; None where it names no work.
+
+    `arXiv:2410.16794v2`, `2410.16794`, `math.GT/0309136`, `oai:arXiv.org:...`, addresses of
+    arXiv, Hugging Face papers, DOIs in all their forms, `sha:...`, and `scheme:value` of others.
+    """
+    return versioned(text)[0]
+
+
+def versioned(text: str) -> tuple[str | None, int | None]:
+    """(canonical id or None, the version where one is said)."""
+    text = text.strip()[:2000]
+    if found := _ARXIV.fullmatch(text):
+        return f"arxiv:{_number(found[1])}", int(found[2]) if found[2] else None
+    if doi := _doi(text):
+        return f"doi:{doi}", None
+    if _SHA.fullmatch(text.lower()):
+        return text.lower(), None
+    found = _GENERIC.fullmatch(text)
+    if found and found[1].lower() not in _NO_SCHEME:
+        return f"{found[1].lower()}:{found[2]}", None
+    return None, None
+
+
+def scheme(id_: str) -> str:
+    """`arxiv` of `arxiv:2410.16794`."""
+    return id_.partition(":")[0]
+
+
+def is_weak(id_: str) -> bool:
+    return scheme(id_) == WEAK
+
+
+def link(id_: str) -> str:
+    """Where the work can be read; empty for an id that is no address."""
+    kind, _, value = id_.partition(":")
+    if kind == "arxiv":
+        return f"https://arxiv.org/abs/{value}"
+    if kind == "doi":
+        return f"https://doi.org/{quote(value, safe='/:;().,-_~+')}"
+    return ""
+
+
+def fingerprint(title: str, authors: Sequence[str], found_at: str = "") -> str:
+    """16 hex digits of the title's letters and digits and of the first author's surname, and of
+    `found_at` where that is too little to go by."""
+    letters = "".join(re.findall(r"[^\W_]+", plain(title)))
+    by = surname(authors[0]) if authors else ""
+    where = found_at if not _tells(letters, by) else ""
+    return hashlib.sha256(f"{letters}\n{by}\n{where}".encode()).hexdigest()[:16]
+
+
+def title_key(title: str, authors: Sequence[str]) -> str:
+    """The weak id `ta:<16 hex>`; empty where title and authors say too little."""
+    letters = "".join(re.findall(r"[^\W_]+", plain(title)))
+    if not authors or not _tells(letters, surname(authors[0])):
+        return ""
+    return f"{WEAK}:{fingerprint(title, authors)}"
+
+
+def complete(
+    ids: Iterable[str | None], title: str, authors: Sequence[str], found_at: str = ""
+) -> tuple[str, ...]:
+    """The ids of a listing: the given ones, canonical candidates first; the last resort where
+    there is none; and the weak one where it says enough."""
+    strong = canonical_first(id_ for id_ in ids if id_)
+    if not strong:
+        strong = (f"{LAST_RESORT}:{fingerprint(title, authors, found_at)}",)
+    weak = title_key(title, authors)
+    return (*strong, weak) if weak and weak not in strong else strong
+
+
+def canonical_first(ids: Iterable[str]) -> tuple[str, ...]:
+    """Each id once: arXiv, DOI, other registries, last resort, weak; else as they came."""
+    return tuple(sorted(dict.fromkeys(ids), key=lambda id_: _RANK.get(scheme(id_), _OTHER)))
+
+
+def fold(listings: Sequence[Listing]) -> list[Listing]:
+    """One listing for each work of a batch, in order of first appearance.
+
+    Works are one where they share a strong id, or a weak one and have no two different ids of
+    the same scheme. The highest version's text wins; what it lacks comes from the others; ids,
+    categories and links are united; of each signal the highest value stays; a work that is new
+    anywhere is new.
+    """
+    groups = _by_weak(_by_strong(listings))
+    return [_one(group) for group in groups]
+
+
+def _number(number: str) -> str:
+    """`math.GT/0309136` is `math/0309136`: arXiv's canonical form has no subject class."""
+    number = number.lower()
+    if "/" not in number:
+        return number
+    archive, _, digits = number.partition("/")
+    return f"{archive.partition('.')[0]}/{digits}"
+
+
+def _doi(text: str) -> str:
+    """The DOI in `text`, lower case, without what is only its address or its version."""
+    if old := _BIORXIV_OLD.search(text):
+        return f"10.1101/{old[1]}"
+    said = _DOI_DOOR.sub("", unquote(text) if "%" in text else text)
+    found = _DOI.match(said) or (_DOI.search(said) if "://" in text else None)
+    if not found:
+        return ""
+    doi = _trimmed(found[0].lower())
+    if preprint := _PREPRINT.match(doi):
+        return preprint[1]
+    return re.sub(r"[?#].*$", "", doi) if "://" in text else doi
+
+
+def _trimmed(doi: str) -> str:
+    """Without punctuation that belongs to the sentence around it."""
+    doi = doi.rstrip(".,;:'\"*")
+    while doi.endswith((")", "]", "}")) and doi.count(doi[-1]) > doi.count(
+        "([{"[")]}".index(doi[-1])]
+    ):
+        doi = doi[:-1].rstrip(".,;:'\"")
+    return doi
+
+
+def _tells(letters: str, by: str) -> bool:
+    return bool(by) and len(letters) >= _SHORT_TITLE
+
+
+def _by_strong(listings: Sequence[Listing]) -> list[list[Listing]]:
+    """Groups of listings that share a strong id, directly or through others."""
+    home: dict[str, int] = {}
+    groups: dict[int, list[Listing]] = {}
+    for at, listing in enumerate(listings):
+        strong = [id_ for id_ in listing.ids if not is_weak(id_)]
+        met = sorted({home[id_] for id_ in strong if id_ in home})
+        target = met[0] if met else at
+        members = [item for group in met for item in groups.pop(group)]
+        groups[target] = [*members, listing]
+        home.update(
+            {id_: target for item in groups[target] for id_ in item.ids if not is_weak(id_)}
+        )
+    return [groups[at] for at in sorted(groups)]
+
+
+def _by_weak(groups: list[list[Listing]]) -> list[list[Listing]]:
+    """The groups that share a weak id and do not contradict each other become one."""
+    kept: list[list[Listing]] = []
+    homes: dict[str, list[int]] = {}
+    for group in groups:
+        weak = {id_ for item in group for id_ in item.ids if is_weak(id_)}
+        near = (at for id_ in weak for at in homes.get(id_, ()))
+        at = next((at for at in near if not _contradict(kept[at], group)), None)
+        if at is None:
+            at = len(kept)
+            kept.append([])
+        kept[at].extend(group)
+        for id_ in weak:
+            homes.setdefault(id_, []).append(at)
+    return kept
+
+
+def _contradict(one: Iterable[Listing], other: Iterable[Listing]) -> bool:
+    """Two different ids of one scheme are two works."""
+    mine, theirs = _schemes(one), _schemes(other)
+    return any(mine[kind] != theirs[kind] for kind in mine.keys() & theirs.keys())
+
+
+def _schemes(group: Iterable[Listing]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for id_ in (id_ for item in group for id_ in item.ids if not is_weak(id_)):
+        found.setdefault(scheme(id_), set()).add(id_)
+    return found
+
+
+_WORTH = {
+    Announce.NEW: 0,
+    Announce.CROSS: 1,
+    Announce.REPLACE: 2,
+    Announce.REPLACE_CROSS: 3,
+    Announce.LISTED: 4,
+}
+
+
+def _one(group: Sequence[Listing]) -> Listing:
+    if len(group) == 1:
+        return group[0]
+    ranked = sorted(group, key=lambda item: (-item.version, _WORTH[item.announce]))
+    best = ranked[0]
+    return Listing(
+        ids=canonical_first(id_ for item in group for id_ in item.ids),
+        title=best.title,
+        abstract=next((item.abstract for item in ranked if item.abstract), ""),
+        authors=next((item.authors for item in ranked if item.authors), ()),
+        categories=tuple(dict.fromkeys(c for item in ranked for c in item.categories)),
+        published=next((item.published for item in ranked if item.published), None),
+        version=best.version,
+        announce=min((item.announce for item in group), key=_WORTH.__getitem__),
+        links=_united(item.links for item in reversed(ranked)),
+        signals=_highest(item.signals for item in ranked),
+    )
+
+
+def _united(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {name: value for links in maps for name, value in links.items()}
+
+
+def _highest(maps: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    highest: dict[str, float] = {}
+    for signals in maps:
+        for name, value in signals.items():
+            highest[name] = max(value, highest.get(name, value))
+    return highest

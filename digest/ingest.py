@@ -1,0 +1,215 @@
+"""VERB 1: ask every source, judge its health, remember new papers.
+
+Sources are asked at the same time and none costs another: what goes wrong with one is its own
+report. The network is asked with no transaction open; what a source brought is stored in one
+short transaction together with its report and its cursor, so that a crash leaves either all of
+it or nothing. Doing it again finds the same works under the same ids and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from itertools import islice
+
+from digest import identity
+from digest.errors import DigestError, Refused
+from digest.model import BadEntry, Fetched, Listing, SourceReport, Verdict
+from digest.sources import Backfills, Known, Source
+from digest.sources.file import read_papers
+from digest.store import Database, Tx, papers, sources
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[SourceReport], None]
+"""Called with the report of a source that is done, or of a backfill as it goes on."""
+
+IMPORTED = "import"  # the source name of papers that came by `digest paper import`
+BATCH = 500  # works in one transaction of an import
+LOOKED_THROUGH = 5000  # quarantined entries of a source among which a bad one is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """How an import ended. `bad` lists (line number from 1, reason)."""
+
+    new: int = 0
+    revised: int = 0
+    known: int = 0
+    bad: list[tuple[int, str]] = field(default_factory=list)
+
+
+async def ingest(
+    db: Database,
+    asked: Sequence[Source],
+    now: datetime,
+    on_progress: Progress | None = None,
+) -> list[SourceReport]:
+    """Ask all these sources; one report each, in their order. Raises only where the database
+    fails, and then after every source has ended."""
+    turn = asyncio.Lock()  # of writing: the store has one writer at a time anyway
+
+    async def one(source: Source) -> SourceReport:
+        report = await _ask(db, source, now, turn)
+        if on_progress:
+            on_progress(report)
+        return report
+
+    ended = await asyncio.gather(*map(one, asked), return_exceptions=True)
+    for failure in ended:
+        if isinstance(failure, BaseException):
+            raise failure
+    return [report for report in ended if isinstance(report, SourceReport)]
+
+
+async def backfill(
+    db: Database,
+    source: Source,
+    since: date,
+    until: date,
+    now: datetime,
+    on_progress: Progress | None = None,
+) -> SourceReport:
+    """Fetch what `source` announced on the days [since, until], oldest first. Each slice is
+    stored as it comes; what was stored stays when a later one fails. Raises Refused where the
+    source has no past to ask for."""
+    name = source.spec.name
+    if not isinstance(source, Backfills):
+        raise Refused(f"source {name}: kind {source.spec.kind} cannot backfill", subject=name)
+    total = SourceReport(name, Verdict.OK)
+    async for part in source.backfill(since, until, now):
+        report = await asyncio.to_thread(_store, db, name, part, now, of_its_own=False)
+        total = _sum(total, report)
+        if on_progress:
+            on_progress(total)
+    return total
+
+
+def import_papers(db: Database, lines: Iterable[str], now: datetime) -> ImportReport:
+    """Store papers from JSON lines; bad lines are listed and the rest goes in. Idempotent."""
+    report = ImportReport()
+    first, remaining = 1, iter(lines)
+    while batch := list(islice(remaining, BATCH)):
+        found, bad = read_papers(batch, first)
+        first += len(batch)
+        works = identity.fold(found)
+        with db.writing() as tx:
+            done = papers.remember(tx, IMPORTED, works, now)
+        report = ImportReport(
+            new=report.new + done.new,
+            revised=report.revised + done.revised,
+            known=report.known + len(works) - done.new - done.revised,
+            bad=[*report.bad, *((line.line, line.entry.reason) for line in bad)],
+        )
+    log.info(
+        "import: %d new, %d revised, %d bad lines", report.new, report.revised, len(report.bad)
+    )
+    return report
+
+
+async def _ask(db: Database, source: Source, now: datetime, turn: asyncio.Lock) -> SourceReport:
+    name = source.spec.name
+    cursor = await asyncio.to_thread(_cursor, db, name)
+    fetched = await _fetch(source, cursor, known_in(db), now)
+    async with turn:
+        report = await asyncio.to_thread(_store, db, name, fetched, now, of_its_own=True)
+    log.info(
+        "source %s: %s, %d fetched, %d new, %d revised, %d backfilled, %d quarantined: %s",
+        name,
+        report.verdict,
+        report.fetched,
+        report.new,
+        report.revised,
+        report.backfilled,
+        report.quarantined,
+        report.message,
+    )
+    return report
+
+
+async def _fetch(source: Source, cursor: dict[str, str], known: Known, now: datetime) -> Fetched:
+    """What the source says. A kind that breaks its promise not to raise is its own report."""
+    try:
+        return await source.fetch(cursor, known, now)
+    except DigestError as error:
+        if error.exit_code == 3:  # the database: nobody can go on
+            raise
+        return Fetched(Verdict.PARSE_FAILED, str(error), cursor=cursor)
+    except Exception as error:
+        log.exception("source %s raised", source.spec.name)
+        said = f"{type(error).__name__}: {error}: a fault of kind {source.spec.kind}, see the log"
+        return Fetched(Verdict.PARSE_FAILED, " ".join(said.split())[:500], cursor=cursor)
+
+
+def _cursor(db: Database, name: str) -> dict[str, str]:
+    with db.reading() as tx:
+        return sources.cursor(tx, name)
+
+
+def known_in(db: Database) -> Known:
+    """A function that says which ids are stored."""
+    def known(ids: Collection[str]) -> frozenset[str]:
+        with db.reading() as tx:
+            return papers.known(tx, ids)
+
+    return known
+
+
+def _store(
+    db: Database, name: str, fetched: Fetched, now: datetime, *, of_its_own: bool
+) -> SourceReport:
+    """One source's catch, its report and its cursor: all or nothing. A slice of a backfill is
+    not `of_its_own`: it says nothing of the source's health and leaves the cursor."""
+    shown, filled = _one_per_work(fetched)
+    with db.writing() as tx:
+        filled_in = papers.remember(tx, name, filled, now)
+        done = papers.remember(tx, name, shown, now)
+        fresh = _not_yet_kept(tx, name, fetched.bad)
+        sources.put_in_quarantine(tx, name, fresh, now)
+        report = SourceReport(
+            source=name,
+            verdict=fetched.verdict,
+            fetched=len(fetched.listings) + len(fetched.backfill),
+            new=done.new + filled_in.new,
+            revised=done.revised + filled_in.revised,
+            backfilled=filled_in.new,
+            quarantined=len(fresh),
+            message=" ".join(fetched.message.split()),
+        )
+        if of_its_own:
+            sources.record(tx, report, fetched.cursor, now)
+    return report
+
+
+def _one_per_work(fetched: Fetched) -> tuple[list[Listing], list[Listing]]:
+    """(what was shown, what only the backfill brought), one listing for each work."""
+    shown = identity.fold(fetched.listings)
+    ids = {id_ for listing in shown for id_ in listing.ids if not identity.is_weak(id_)}
+    filled = identity.fold(fetched.backfill)
+    return shown, [item for item in filled if ids.isdisjoint(item.ids)]
+
+
+def _not_yet_kept(tx: Tx, name: str, bad: Sequence[BadEntry]) -> list[BadEntry]:
+    """The bad entries that are not in quarantine yet: a feed shows the same ones for days."""
+    if not bad:
+        return []
+    kept = sources.quarantined(tx, name, LOOKED_THROUGH)
+    have = {(entry.raw, entry.reason) for entry in kept}
+    distinct = {(entry.raw[: sources.MAX_RAW], entry.reason): entry for entry in bad}
+    return [entry for key, entry in distinct.items() if key not in have]
+
+
+def _sum(total: SourceReport, part: SourceReport) -> SourceReport:
+    return replace(
+        total,
+        verdict=part.verdict,
+        fetched=total.fetched + part.fetched,
+        new=total.new + part.new,
+        revised=total.revised + part.revised,
+        backfilled=total.backfilled + part.backfilled,
+        quarantined=total.quarantined + part.quarantined,
+        message=part.message,
+    )

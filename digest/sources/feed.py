@@ -1,0 +1,71 @@
+"""Kind `feed`: any RSS, Atom or RDF feed.
+
+[[sources]] name = "nature"  kind = "feed"  url = "https://www.nature.com/nature.rss"
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+from digest.model import Fetched, Listing
+from digest.sources import Known, SourceSpec, document, options
+from digest.sources.entries import listing, listings
+from digest.sources.health import Came, judge
+from digest.sources.http import Answer, Web
+
+MAX_SEEN = 3000  # ids of the last answers that are kept to tell what repeats itself
+
+
+class FeedSource:
+    """Asks one address. The cursor holds the validators of the last answer, the ids it showed
+    (`seen`) and the day something unseen last came (`changed`)."""
+
+    def __init__(self, spec: SourceSpec, web: Web) -> None:
+        self.spec = spec
+        self.web = web
+        self.url: str = options.read(spec, {"url": "address"}, {})["url"]
+
+    async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
+        answer = await self.web.get(self.url, self.spec, cursor)
+        if not answer.ok:
+            came = Came(answer.verdict, answer.message, silent_days=_silent_days(cursor, now))
+            verdict, message = judge(came)
+            return Fetched(verdict, message, cursor=dict(cursor))
+        return await asyncio.to_thread(self._read, answer, cursor, now)
+
+    def _read(self, answer: Answer, cursor: Mapping[str, str], now: datetime) -> Fetched:
+        content_type = answer.headers.get("content-type", "")
+        read = document.read(answer.body, content_type, answer.url)
+        papers, bad = listings(read.entries, listing)
+        fresh = unseen(papers, cursor)
+        silent = 0 if fresh else _silent_days(cursor, now)
+        came = Came(read.verdict, read.message, len(papers), len(fresh), silent_days=silent)
+        verdict, message = judge(came)
+        after = _advanced(cursor, answer, papers, fresh, now) if read.ok else dict(cursor)
+        return Fetched(verdict, message, papers, bad=bad, cursor=after)
+
+
+def unseen(papers: Sequence[Listing], cursor: Mapping[str, str]) -> list[Listing]:
+    """The papers that this source's last answers did not show."""
+    before = set(cursor.get("seen", "").split())
+    return [paper for paper in papers if paper.ids[0] not in before]
+
+
+def _advanced(
+    cursor: Mapping[str, str],
+    answer: Answer,
+    papers: Sequence[Listing],
+    fresh: Sequence[Listing],
+    now: datetime,
+) -> dict[str, str]:
+    shown = [paper.ids[0] for paper in papers]
+    seen = list(dict.fromkeys([*shown, *cursor.get("seen", "").split()]))[:MAX_SEEN]
+    changed = now.date().isoformat() if fresh else cursor.get("changed", now.date().isoformat())
+    return {**answer.validators, "seen": " ".join(seen), "changed": changed}
+
+
+def _silent_days(cursor: Mapping[str, str], now: datetime) -> int:
+    changed = cursor.get("changed")
+    return (now.date() - date.fromisoformat(changed)).days if changed else 0

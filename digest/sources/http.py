@@ -1,0 +1,332 @@
+"""The one door to the network for sources: polite, bounded, and it answers instead of raising.
+
+Manners: conditional GET, Retry-After, a minimal interval for each host shared by all sources, a
+User-Agent that names the site. Bounds: seconds in all (a server that drips is cut off too), bytes
+after decompression, five redirects. Private addresses are refused for URLs that did not come from
+the operator, and the address that was checked is the one that is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import re
+import socket
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
+from types import TracebackType
+from typing import Self
+from urllib.parse import urljoin
+
+import httpx
+
+from digest import __version__
+from digest.model import Verdict
+from digest.sources import SourceSpec
+
+INTERVALS: Mapping[str, float] = {
+    "export.arxiv.org": 3.0,  # one request every three seconds, says the API's manual
+    "oaipmh.arxiv.org": 3.0,
+    "rss.arxiv.org": 1.0,
+}
+MAX_REDIRECTS = 5
+_CHUNK = 65_536
+_ERROR_BYTES = 65_536  # of an error page, read for its title
+_LOOPBACK = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Host and port to the IP addresses they stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one request ended: OK with `body`, NOT_MODIFIED, or a verdict with its reason.
+
+    `message` names host, cause and mend; `headers` have lower-case names; `retry_after` is what
+    the server asked for, in seconds.
+    """
+
+    verdict: Verdict
+    message: str = ""
+    url: str = ""
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    retry_after: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict is Verdict.OK
+
+    @property
+    def validators(self) -> dict[str, str]:
+        """What makes the next request conditional: `etag`, `modified`."""
+        found = {"etag": self.headers.get("etag"), "modified": self.headers.get("last-modified")}
+        return {name: value[:500] for name, value in found.items() if value}
+
+
+class Web:
+    """`async with Web(site_url=...) as web: answer = await web.get(url, spec)`.
+
+    `intervals`: seconds between two requests to a host; `transport` and `resolve` replace the
+    network and DNS.
+    """
+
+    def __init__(
+        self,
+        site_url: str = "",
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        intervals: Mapping[str, float] = INTERVALS,
+        resolve: Resolve | None = None,
+    ) -> None:
+        where = f" (+{site_url})" if site_url else ""
+        self.user_agent = f"PaperDigest/{__version__}{where}"
+        self._transport = transport
+        self._intervals = intervals
+        self._resolve = resolve or _resolve
+        self._client: httpx.AsyncClient | None = None
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._free_at: dict[str, float] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        if self._client is not None:
+            await self._client.aclose()
+        self._client = None
+        self._turns.clear()
+
+    async def get(
+        self, url: str, spec: SourceSpec, validators: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Ask once, within `spec.timeout` seconds and `spec.max_bytes`. Never raises for what a
+        server does. `validators`: a cursor with `etag` or `modified`."""
+        try:
+            host = httpx.URL(url).host
+        except (httpx.InvalidURL, TypeError, ValueError) as error:
+            return Answer(Verdict.REFUSED, f"{url[:200]}: no web address: {error}", url)
+        async with self._turn(host) as wait:
+            if wait > spec.timeout:
+                asked = f"{host} asked us to wait; {wait:.0f} s are left: asked again after that"
+                return Answer(Verdict.HTTP_ERROR, asked, url, retry_after=wait)
+            await asyncio.sleep(wait)
+            try:
+                async with asyncio.timeout(spec.timeout):
+                    return await self._patiently(url, spec, _conditions(validators or {}))
+            except (TimeoutError, httpx.TimeoutException):
+                slow = f"{host} did not answer within {spec.timeout:g} s: is asked again next time"
+                return Answer(Verdict.TIMEOUT, slow, url)
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+                return Answer(Verdict.HTTP_ERROR, f"{host}: {_cause(error)}", url)
+
+    @asynccontextmanager
+    async def _turn(self, host: str) -> AsyncIterator[float]:
+        """Our turn at a host that has an interval, and the seconds still to wait for it."""
+        loop = asyncio.get_running_loop()
+        if host not in self._intervals:
+            yield max(0.0, self._free_at.get(host, 0.0) - loop.time())
+            return
+        async with self._turns.setdefault(host, asyncio.Lock()):
+            try:
+                yield max(0.0, self._free_at.get(host, 0.0) - loop.time())
+            finally:
+                free = loop.time() + self._intervals[host]
+                self._free_at[host] = max(free, self._free_at.get(host, 0.0))
+
+    async def _patiently(self, url: str, spec: SourceSpec, headers: dict[str, str]) -> Answer:
+        """Ask; where the server wants us to wait a little, wait and ask once more."""
+        answer = await self._follow(url, spec, headers)
+        if answer.retry_after and answer.retry_after < spec.timeout / 2:
+            await asyncio.sleep(answer.retry_after)
+            answer = await self._follow(url, spec, headers)
+        if answer.retry_after:
+            host = httpx.URL(answer.url).host
+            self._free_at[host] = asyncio.get_running_loop().time() + answer.retry_after
+        return answer
+
+    async def _follow(self, url: str, spec: SourceSpec, headers: dict[str, str]) -> Answer:
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._ask(url, spec, headers)
+            if not (300 <= answer.status < 400 and "location" in answer.headers):
+                return answer
+            url = urljoin(url, answer.headers["location"])
+        host = httpx.URL(url).host
+        lost = f"{host} redirected more than {MAX_REDIRECTS} times: correct the source's address"
+        return Answer(Verdict.HTTP_ERROR, lost, url)
+
+    async def _ask(self, url: str, spec: SourceSpec, headers: dict[str, str]) -> Answer:
+        target = httpx.URL(url)
+        if target.scheme not in {"http", "https"} or not target.host:
+            return Answer(Verdict.REFUSED, f"{url[:200]}: only http and https are asked", url)
+        request = self._opened().build_request("GET", target, headers=headers)
+        if not spec.trusted and (refused := await self._pin(request)):
+            return Answer(Verdict.REFUSED, refused, url)
+        response = await self._opened().send(request, stream=True)
+        try:
+            return await _read(response, url, spec.max_bytes)
+        finally:
+            await response.aclose()
+
+    async def _pin(self, request: httpx.Request) -> str:
+        """Send `request` to an address that was checked; why it is refused, if it is. The name
+        is not looked up again, so that it cannot come to mean another machine in between."""
+        url = request.url
+        addresses = await self._resolve(
+            url.host, url.port or (443 if url.scheme == "https" else 80)
+        )
+        if not addresses or not all(is_public(address) for address in addresses):
+            return f"{url.host} is an address of a private network: only the operator may name it"
+        request.extensions = {**request.extensions, "sni_hostname": url.host}
+        request.url = url.copy_with(host=addresses[0])  # the Host header is set already
+        return ""
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                transport=self._transport,
+                mounts={} if self._transport else _LOOPBACK,  # never through a proxy
+                headers={"User-Agent": self.user_agent, "Accept-Encoding": "gzip"},
+                timeout=httpx.Timeout(None, connect=30.0),
+                follow_redirects=False,
+            )
+        return self._client
+
+
+def is_public(address: str) -> bool:
+    """True where `address` is a machine of the open internet."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or ip
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved)
+
+
+async def _resolve(host: str, port: int) -> Sequence[str]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[4][0]) for address in found]
+
+
+def _conditions(validators: Mapping[str, str]) -> dict[str, str]:
+    names = {"etag": "If-None-Match", "modified": "If-Modified-Since"}
+    return {header: validators[name] for name, header in names.items() if validators.get(name)}
+
+
+async def _read(response: httpx.Response, url: str, max_bytes: int) -> Answer:
+    """The answer with its body, or what is wrong with it."""
+    status, host = response.status_code, httpx.URL(url).host
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    if status == HTTPStatus.NOT_MODIFIED:
+        return Answer(Verdict.NOT_MODIFIED, "", url, status, headers)
+    if 300 <= status < 400:
+        return Answer(Verdict.HTTP_ERROR, f"{host} redirects nowhere", url, status, headers)
+    if not 200 <= status < 300:
+        page, _ = await _body(response, _ERROR_BYTES)
+        message = f"{host} answered {status} {_phrase(status)}{_title(page)}: {_mend(status)}"
+        wait = _retry_after(headers)
+        return Answer(Verdict.HTTP_ERROR, message, url, status, headers, retry_after=wait)
+    declared = headers.get("content-length", "")
+    body, whole = b"", False
+    if not (declared.isdigit() and int(declared) > max_bytes):
+        body, whole = await _body(response, max_bytes)
+    if not whole:
+        large = f"{host} sent more than {max_bytes:,} bytes: raise max_bytes if that is right"
+        return Answer(Verdict.TOO_LARGE, large, url, status, headers)
+    return Answer(Verdict.OK, "", url, status, headers, body)
+
+
+async def _body(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
+    """(the body, decompressed; whether that is all of it). Never holds more than `limit` bytes:
+    what is compressed a thousandfold is unpacked in small steps."""
+    if response.is_stream_consumed:  # a transport that answers from memory
+        return response.content[:limit], len(response.content) <= limit
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding not in {"identity", "gzip", "x-gzip"}:
+        raise httpx.DecodingError(f"answered in {encoding}, which was not asked for")
+    unpack = zlib.decompressobj(31) if "gzip" in encoding else None
+    body = bytearray()
+    async for chunk in response.aiter_raw(_CHUNK):
+        body += _unpacked(unpack, chunk, limit + 1 - len(body)) if unpack else chunk
+        if len(body) > limit:
+            return bytes(body[:limit]), False
+    if unpack and not unpack.eof:
+        raise httpx.DecodingError("the compressed answer is cut off")
+    return bytes(body), True
+
+
+def _unpacked(unpack: zlib._Decompress, chunk: bytes, room: int) -> bytes:
+    try:
+        return unpack.decompress(chunk, max(1, room))
+    except zlib.error as error:
+        raise httpx.DecodingError(f"the compressed answer is damaged ({error})") from None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds to wait (RFC 9110, 10.2.3): a number, or a date against the answer's own date."""
+    said = headers.get("retry-after", "").strip()
+    if said.isdigit():
+        return min(float(said[:9]), 7 * 86400.0)
+    until, sent = _http_date(said), _http_date(headers.get("date", ""))
+    if until is None or sent is None:
+        return 0.0
+    return min(max(0.0, (until - sent).total_seconds()), 7 * 86400.0)
+
+
+def _http_date(said: str) -> datetime | None:
+    try:
+        found = email.utils.parsedate_to_datetime(said)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "(no such status)"
+
+
+def _title(page: bytes) -> str:
+    """What an error page calls itself."""
+    found = re.search(rb"<title[^>]*>([^<]{1,200})", page, re.I)
+    return f" ({' '.join(found[1].decode('utf-8', 'replace').split())})" if found else ""
+
+
+def _mend(status: int) -> str:
+    if status in {404, 410}:
+        return "the address is gone, correct or remove the source"
+    if status in {401, 403, 407, 451}:
+        return "it does not let us in, ask its operator"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "it wants fewer requests, asked again later"
+    if status >= 500:
+        return "its trouble, asked again next time"
+    return "it does not take our request, correct the source's address or options"
+
+
+def _cause(error: Exception) -> str:
+    said = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, httpx.ConnectError):
+        return f"cannot be reached ({said}): check the address and the network"
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        return f"broke off ({said}): is asked again next time"
+    return f"{said}: is asked again next time"
