@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ARRAY, String, and_, bindparam, cast, delete, func, insert, select, update
 
 from digest.model import (
     Act,
@@ -71,7 +71,7 @@ def hold_addresses(tx: Tx, emails: Collection[str]) -> dict[str, Subscriber]:
     found: dict[str, Subscriber] = {}
     for part in chunks(sorted(emails)):
         if tx.dialect.name == "postgresql":
-            names = func.unnest(part, type_=String).column_valued("name")
+            names = func.unnest(cast(part, ARRAY(String))).column_valued("name")
             tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(names, 0))))
         question = select(t.subscribers).where(s.email.in_(part)).with_for_update()
         found |= {row.email: _subscriber(row) for row in tx.execute(question)}
