@@ -22,7 +22,10 @@ class Lane(Protocol):
 
     async def send(self, letter: Letter, before_body: BeforeBody) -> Outcome:
         """Send one letter. If `before_body` says False the lane cuts without a body and answers
-        WITHDRAWN. A broken connection is opened again on the next call."""
+        WITHDRAWN. A broken connection is opened again on the next call.
+
+        Raises only what `before_body` raises, and CancelledError; both after the cut, so that
+        nothing of the letter can still go out behind the caller's back."""
         ...
 
     async def close(self) -> None:
