@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from digest import config
-from digest.config import Settings, masked, source_faults
+from digest.config import Settings, masked
 from digest.errors import ConfigError
 
 EVERYTHING = """
@@ -224,16 +224,6 @@ def test_a_fault_in_sources_of_the_environment_is_named_so(tmp_path: Path) -> No
 def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
     environ = {"DIGESTIVE": "x", "SMTP__HOST": "y", "DIGEST_NOW": "2026-01-01"}
     assert Settings() == load(tmp_path, environ=environ)
-
-
-def test_a_source_of_an_unknown_kind_or_with_an_unknown_key_is_named(tmp_path: Path) -> None:
-    toml = "[[sources]]\nname='a'\nkind='fed'\n[[sources]]\nname='b'\nkind='feed'\nurll='x'"
-    expected = [
-        "sources: a: unknown kind fed; known: arxiv, feed",
-        "sources: b: urll: unknown key; did you mean url? (kind feed takes url)",
-    ]
-    kinds = {"feed": ["url"], "arxiv": ["categories", "base_url"]}
-    assert expected == source_faults(load(tmp_path, toml), kinds)
 
 
 # ---------------------------------------------------------------- never in the clear

@@ -10,7 +10,6 @@ taken from the first of these that has it:
 4. files of those names in the folder `secrets/` beside the TOML file.
 """
 
-from digest.config.faults import source_faults
 from digest.config.mask import masked
 from digest.config.read import SECRETS_FOLDER, find_config, load
 from digest.config.settings import Settings, SourceSettings, is_loopback
@@ -23,5 +22,4 @@ __all__ = [
     "is_loopback",
     "load",
     "masked",
-    "source_faults",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from digest.config.settings import SECRETS, Settings, SourceSettings
+from digest.config.settings import SECRETS, Settings
 
 MISPLACED = {  # where people put secrets in the file: the variable that takes them
     "secret_key": "DIGEST_SECRET_KEY",
@@ -50,22 +50,3 @@ def _said(fault: Any, loc: tuple[str | int, ...], name: str) -> str:
 def _unknown_key(key: str, known: Collection[str]) -> str:
     close = get_close_matches(key, known, n=1)
     return f"unknown key; did you mean {close[0]}?" if close else "unknown key"
-
-
-def source_faults(settings: Settings, kinds: Mapping[str, Collection[str]]) -> list[str]:
-    """One line for each source of an unknown kind and each key that its kind does not know.
-
-    `kinds`: {kind: the keys it takes besides name, kind, timeout and max_bytes}.
-    """
-    return [line for source in settings.sources for line in _source_faults(source, kinds)]
-
-
-def _source_faults(source: SourceSettings, kinds: Mapping[str, Collection[str]]) -> Iterator[str]:
-    if source.kind not in kinds:
-        known = ", ".join(sorted(kinds))
-        yield f"sources: {source.name}: unknown kind {source.kind}; known: {known}"
-        return
-    takes = sorted(kinds[source.kind])
-    for key in sorted(source.options.keys() - set(takes)):
-        said = _unknown_key(key, [*takes, "timeout", "max_bytes"])
-        yield f"sources: {source.name}: {key}: {said} (kind {source.kind} takes {', '.join(takes)})"
