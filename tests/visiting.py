@@ -18,6 +18,7 @@ from digest.model import Listing, Profile, Subscriber, SubscriberState
 from digest.render import Renderer, Site
 from digest.store import Database, papers, people
 from digest.web import SiteParts, create_site
+from digest.web.pages import Pages
 
 NOW = datetime(2026, 3, 11, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -34,6 +35,7 @@ SITE = Site(
 LINKS = Links("a secret for tests that is long enough", URL)
 
 RENDERER = Renderer(SITE, LINKS)
+PAGES = Pages(SITE)
 
 
 def parts(db: Database, **other: Any) -> SiteParts:
@@ -76,7 +78,9 @@ class Visitor:
 
 
 def visitor(db: Database, **other: Any) -> Visitor:
-    return Visitor(create_site(parts(db, **other)))
+    """Somebody at a site over this database."""
+    own_pages = other.keys() & {"site", "templates"}
+    return Visitor(create_site(parts(db, **other), None if own_pages else PAGES))
 
 
 def link(purpose: Purpose, value: int, tail: str = "") -> str:

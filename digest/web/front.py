@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digest.model import WEEKDAYS, Paper, Window
+from digest import profiles
+from digest import subscribe as verbs
+from digest.errors import ProfileError, Refused
+from digest.model import WEEKDAYS, Paper, Profile, Window
 from digest.render.paper import page_url
 from digest.render.words import day_words, direction, excerpt, listed, plain
 from digest.store import papers
 from digest.web import wishes
-from digest.web.forms import Form
-from digest.web.parts import House
+from digest.web.forms import Form, read_form
+from digest.web.parts import WEB, House, evidence
 
 SHOWN = 10
 TRENDING = timedelta(days=3)  # votes counted within this time make a paper trending
@@ -85,3 +89,45 @@ def seen(paper: Paper) -> Seen:
         title_dir=direction(title),
         excerpt_dir=direction(text),
     )
+
+
+# ------------------------------------------------------------------ asking for letters
+
+
+async def subscribe(house: House, request: Request) -> Response:
+    """POST /subscribe: the same answer whether or not the address is known here."""
+    values = await read_form(request)
+    house.not_too_often(request)
+    return await run_in_threadpool(_subscribe, house, values, evidence(request))
+
+
+def _subscribe(house: House, values: Mapping[str, str], proof: str) -> Response:
+    form, email = Form({**wishes.fresh(), **values}), values.get("email", "").strip()
+    profile = _profile(form)
+    if not form.errors and not values.get("website"):  # what only a machine fills in
+        _request(house, form, email, profile, proof)
+    if form.errors:
+        return page(house, form, 422)
+    return house.pages.show("asked", email=email)
+
+
+def _profile(form: Form) -> Profile:
+    """What the form asks for; its faults are noted at their fields."""
+    wanted = wishes.apply(form.values, profiles.to_mapping(Profile()))
+    try:
+        profile = profiles.from_mapping(wanted)
+    except ProfileError as error:
+        form.errors.update(wishes.faults_by_field(error.faults, form.values))
+        return Profile()
+    if not (profile.interests or profile.follow_authors):
+        return replace(profile, trending=profile.budget)  # all that a letter can then hold
+    return profile
+
+
+def _request(house: House, form: Form, email: str, profile: Profile, proof: str) -> None:
+    parts, now = house.parts, house.parts.clock()
+    text = profiles.dump(profile)
+    try:
+        verbs.request(parts.db, parts.post, email, text, now, door=WEB, evidence=proof)
+    except Refused as error:
+        form.errors["email"] = str(error)

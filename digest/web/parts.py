@@ -15,10 +15,11 @@ from digest.links import Links, Purpose
 from digest.model import EndReason, Subscriber
 from digest.render import Renderer, Site
 from digest.store import Database, people
-from digest.web.forms import Form
+from digest.subscribe import Post
 from digest.web.limits import Limiter, client_of
 from digest.web.pages import Pages
 
+WEB, ONE_CLICK = "web", "one_click"  # the doors that a consent record names
 POSTS, POST_SECONDS = 20, 30.0  # a client may post 20 times at once, then once in 30 s
 
 
@@ -36,6 +37,11 @@ class SiteParts:
     mail_domain: str
     checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     templates: Path | None = None
+
+    @property
+    def post(self) -> Post:
+        """What confirmations need to be queued."""
+        return Post(self.links, self.mail_domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +71,6 @@ class House:
             raise HTTPException(429, headers={"retry-after": str(wait)})
 
 
-__all__ = ["Form", "House", "SiteParts"]
+def evidence(request: Request) -> str:
+    """What a consent record tells of who pressed the button."""
+    return f"from {request.client.host}" if request.client else ""

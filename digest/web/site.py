@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from digest.errors import Broken, DigestError, Refused, TokenError
-from digest.web import feedback, front, health, letter
+from digest.web import confirm, feedback, front, health, leave, letter, preferences
 from digest.web.pages import ASSETS, Pages
 from digest.web.parts import House, SiteParts
 from digest.web.shell import Shell, log, told
@@ -48,9 +48,12 @@ TOKEN = (
 )
 
 
-def create_site(parts: SiteParts) -> Starlette:
-    """The site as an ASGI application. Raises RenderError for a template that cannot be read."""
-    house = House(parts, Pages(parts.site, parts.templates))
+def create_site(parts: SiteParts, pages: Pages | None = None) -> Starlette:
+    """The site as an ASGI application. Raises RenderError for a template that cannot be read.
+
+    `pages`: made already for the same site, to save the time that compiling takes.
+    """
+    house = House(parts, pages or Pages(parts.site, parts.templates))
     secure = parts.site.url.startswith("https://")
     shell = Middleware(
         Shell,
@@ -79,6 +82,15 @@ def _routes(house: House) -> list[Route]:
 
     return [
         get("/", front.show),
+        get("/subscribe", front.show),  # where the answer of the form stands, asked again
+        post("/subscribe", front.subscribe),
+        get("/c/{token}", confirm.show),
+        post("/c/{token}", confirm.confirm),
+        get("/p/{token}", preferences.show),
+        post("/p/{token}", preferences.act),
+        get("/u/{token}", leave.show),
+        post("/u/{token}", leave.leave),
+        post("/u/{token}/again", leave.again),
         get("/f/{token}", feedback.show),
         post("/f/{token}", feedback.rate),
         get("/l/{token}", letter.show),
