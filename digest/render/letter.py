@@ -16,6 +16,7 @@ from jinja2 import (
     FileSystemLoader,
     StrictUndefined,
     TemplateError,
+    TemplateSyntaxError,
     select_autoescape,
 )
 
@@ -101,7 +102,8 @@ class Renderer:
         try:
             found = [self._environment.get_template(f"email/{folder}/{name}") for name in names]
         except TemplateError as error:
-            raise RenderError(f"template {_place(error)}: {error}", subject=folder) from error
+            place = _place(error) or f"email/{folder}"
+            raise RenderError(f"template {place}: {error}", subject=folder) from error
         return tuple(template.render for template in found)
 
     # -------------------------------------------------------------- what it writes
@@ -251,8 +253,8 @@ def _named(letter: str, error: Exception) -> RenderError:
 
 def _place(error: Exception) -> str:
     """`email/digest/body.html line 12` where a template is to blame, else ""."""
-    if name := getattr(error, "filename", None) or getattr(error, "name", None):
-        return f"{_short(str(name))} line {getattr(error, 'lineno', '?')}"
+    if isinstance(error, TemplateSyntaxError):
+        return f"{_short(error.filename or error.name or '?')} line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if frame.filename.endswith((".html", ".txt"))]
     return f"{_short(ours[-1].filename)} line {ours[-1].lineno}" if ours else ""

@@ -22,7 +22,9 @@ LONGEST_ADDRESS = 320  # 64 + @ + 255
 _HEADER = re.compile(r"[^\x00-\x1f\x7f]+(?:\r\n [^\x00-\x1f\x7f]+)*")
 _ATOM = r"[^\x00-\x20\x7f-\xa0()<>\[\]:;@\\,\"\s]+"
 _QUOTED = r"\"(?:[^\x00-\x1f\x7f-\x9f\"\\]|\\[\x20-\x7e])*\""
-_ADDRESS = re.compile(rf"({_ATOM}|{_QUOTED})@({_ATOM}|\[[0-9A-Za-z:.]+\])")
+_LABEL = _ATOM.replace("@", "@.")
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Za-z:.]+\]"
+_ADDRESS = re.compile(rf"({_ATOM}|{_QUOTED})@({_DOMAIN})")
 _PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 
 

@@ -37,6 +37,7 @@ class Depth:
 DEPTHS = (
     Depth(abstract=700, authors=5),
     Depth(abstract=280, authors=5),
+    Depth(abstract=140, authors=5),
     Depth(abstract=0, authors=5),
     Depth(abstract=0, authors=2, title=200),
     Depth(abstract=0, authors=0, line_bytes=240),
