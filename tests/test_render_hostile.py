@@ -72,7 +72,7 @@ ANY = st.text(st.characters(exclude_categories=()), max_size=80)
 HOSTILE = st.one_of(
     st.sampled_from(NASTY), ANY, st.tuples(ANY, st.sampled_from(NASTY)).map("".join)
 )
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
