@@ -6,7 +6,7 @@ Everything here is pure: same papers and readers in, same ranking out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,12 +28,16 @@ class Ranking:
     """What one reader's profile says of the papers of a window.
 
     `matches` are above the profile's floor, best first, at most one per paper (the section it
-    fits best); `near` counts papers that scored just below; `considered` all that were looked at.
+    fits best), at least as many as the budget and the quotas can take; `beyond` counts papers that
+    were good enough too. `near` counts papers that scored just below; `considered` all that were
+    looked at. `error` says why the profile could not be matched; then the rest is empty.
     """
 
     matches: tuple[Match, ...]
     near: int = 0
     considered: int = 0
+    beyond: int = 0
+    error: str = ""
 
 
 class Prepared(Protocol):
@@ -41,6 +45,10 @@ class Prepared(Protocol):
 
     def rank(self, readers: Sequence[Reader]) -> list[Ranking]:
         """One ranking for each reader, in order. Never raises for one reader's profile."""
+        ...
+
+    def order(self, readers: Sequence[Reader], top: int) -> Iterator[list[tuple[str, float]]]:
+        """For each reader the best `top` papers of the window, as (id, score), floor or not."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,10 +25,12 @@ _SPELT_OUT = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name in natural order, folded; the last `family` words are the surname."""
+    """A name in natural order, folded; the last `family` words are the surname, the first
+    `lead` are one hyphenated name (`Wei-Yao` has 2)."""
 
     words: tuple[str, ...]
     family: int
+    lead: int = 1
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -58,15 +60,24 @@ def has_given_name(text: str) -> bool:
 
 
 def _read(text: str) -> Name | None:
-    parts = [found for part in text.split(",") if (found := words(part)) and not _is_suffix(found)]
+    parts = [
+        (found, part)
+        for part in text.split(",")
+        if (found := words(part)) and not _is_suffix(found)
+    ]
     if len(parts) > 1:
-        return Name((*parts[1], *parts[0]), len(parts[0]))
+        (family, _), (given, written) = parts[:2]
+        return Name((*given, *family), len(family), _lead(written))
     if not parts:
         return None
-    whole = parts[0]
+    whole, written = parts[0]
     while len(whole) > 1 and whole[-1] in _SUFFIXES:
         whole.pop()
-    return Name(tuple(whole), _family_length(whole))
+    return Name(tuple(whole), _family_length(whole), _lead(written))
+
+
+def _lead(written: str) -> int:
+    return max(len(words(written.split()[0])), 1)
 
 
 def _is_suffix(found: Sequence[str]) -> bool:
@@ -84,29 +95,23 @@ def _family_length(found: Sequence[str]) -> int:
 def _alike(a: Name, b: Name) -> float:
     if len(a.words) == 1 or len(b.words) == 1:
         return SURE if a.words == b.words else 0.0
-    return max(_alike_if(a.words, b.words, family) for family in {a.family, b.family})
+    return max(_alike_if(a, b, family) for family in {a.family, b.family})
 
 
-def _alike_if(a: Sequence[str], b: Sequence[str], family: int) -> float:
+def _alike_if(a: Name, b: Name, family: int) -> float:
     """How alike they are if the last `family` words of both are the surname."""
-    if a[-family:] != b[-family:]:
+    if a.words[-family:] != b.words[-family:]:
         return 0.0
-    return _alike_given(a[:-family], b[:-family])
-
-
-def _alike_given(a: Sequence[str], b: Sequence[str]) -> float:
-    if "".join(a) == "".join(b):
+    given, other = a.words[:-family], b.words[:-family]
+    if "".join(given) == "".join(other):
         return SURE
-    if not a or not b:
+    in_step = list(zip(given, other, strict=False))  # leaving out middle names is no difference
+    if not in_step or not all(_agree(x, y) for x, y in in_step):
         return 0.0
-    if all(_initials_agree(x, y) for x, y in _in_step(a, b)):
-        return SURE if a[0] == b[0] and len(a[0]) > 1 else MAYBE
-    return 0.0
+    if given[0] == other[0] and len(given[0]) > 1:
+        return SURE if a.lead == b.lead else 0.0  # Wei is not Wei-Yao
+    return MAYBE
 
 
-def _in_step(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[str, str]]:
-    return zip(a, b, strict=False)  # who leaves out middle names is still the same person
-
-
-def _initials_agree(x: str, y: str) -> bool:
+def _agree(x: str, y: str) -> bool:
     return x == y or (x[0] == y[0] and 1 in (len(x), len(y)))

@@ -16,7 +16,7 @@ from typing import TypeVar
 from digest.model import Paper
 from digest.profiles.names import alike, spellings
 from digest.profiles.query import And, Author, Category, Everything, Leaf, Not, Or, Phrase, Query
-from digest.profiles.stems import stem, stems
+from digest.profiles.stems import stem_all, stems
 from digest.text import words
 
 MEMORY = 50_000  # answers of each kind that are kept
@@ -79,17 +79,21 @@ class Shelf:
             _remember(self._bylines, person, found)
         return found
 
+    def authors(self, paper: int, name: str) -> list[str]:
+        """The authors of a paper, as it spells them, whom `name` in a query means."""
+        return list(dict.fromkeys(spelled for i, spelled in self._named(name) if i == paper))
+
     def under(self, category: str) -> int:
         """The papers of a category: `cs.LG`, an archive `cs`, or `cs.*`; case does not matter."""
-        category = category.strip().lower()
+        wanted = category.strip().lower()
         table = self._category_table()
-        if category.endswith("*"):
-            start = category.rstrip("*")
-            return _union(bits for name, bits in table.items() if name.startswith(start))
-        whole = category + "."
-        return _union(
-            bits for name, bits in table.items() if name == category or name.startswith(whole)
-        )
+        return _union(bits for name, bits in table.items() if _is_under(name, wanted))
+
+    def categories(self, paper: int, wanted: str) -> list[str]:
+        """The categories of a paper, as it spells them, that `under(wanted)` means."""
+        wanted = wanted.strip().lower()
+        given = self.papers[paper].categories
+        return [name for name in given if _is_under(name.strip().lower(), wanted)]
 
     def _leaf(self, leaf: Leaf) -> int:
         found = self._leaves.get(leaf)
@@ -116,7 +120,7 @@ class Shelf:
             texts = (p.title if kind.startswith("ti") else p.abstract for p in self.papers)
             found: Iterable[list[str]] = map(words, texts)
             if kind.endswith("stems"):
-                found = ([stem(word) for word in row] for row in found)
+                found = map(stem_all, found)
             self._indexes[kind] = _Index(found)
         return self._indexes[kind]
 
@@ -202,6 +206,12 @@ class _Index:
         parts = (re.escape(w.removesuffix("*")) + "[^ ]*" * w.endswith("*") for w in wanted)
         holds = re.compile(f" {' '.join(parts)} ").search
         return as_bits(i for i in members(candidates) if holds(self._rows[i]))
+
+
+def _is_under(name: str, wanted: str) -> bool:
+    if wanted.endswith("*"):
+        return name.startswith(wanted.rstrip("*"))
+    return name == wanted or name.startswith(wanted + ".")
 
 
 def _remember(memory: dict[K, V], key: K, value: V) -> None:

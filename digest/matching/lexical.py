@@ -1,0 +1,174 @@
+"""Matching by words: what a reader wrote and what a reader liked, each interest apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from digest.matching import Matcher, Ranking, Reader
+from digest.matching.picking import FOLLOW, POPULAR, Pick, Picked, Picker, votes
+from digest.matching.reasons import Explainer
+from digest.matching.scoring import Block
+from digest.matching.space import Space
+from digest.matching.vocabulary import Vocabulary
+from digest.matching.wishes import Asked, Examples, read
+from digest.model import FOLLOWED, TRENDING, Match, Paper
+from digest.profiles.query import Everything, parse_query
+from digest.profiles.shelf import Shelf, members
+
+CELLS = 4_000_000  # (wishes + examples) x papers scored at once: 16 MB, a few times
+HALF = 6.0  # the z that is shown as a score of 0.5: the normal floor
+SEARCHED = 500  # papers indexed at once for one query
+
+T = TypeVar("T")
+
+
+class LexicalMatcher:
+    """The matcher that needs nothing but the texts. One for a process: it remembers texts."""
+
+    def __init__(self) -> None:
+        self._vocabulary = Vocabulary()
+
+    def prepare(
+        self,
+        papers: Sequence[Paper],
+        background: Sequence[Paper] = (),
+        trending: Sequence[Paper] = (),
+    ) -> LexicalPrepared:
+        """Index the papers of a window. See Matcher."""
+        if self._vocabulary.full:
+            self._vocabulary = Vocabulary()
+        return LexicalPrepared(self._vocabulary, papers, background, trending)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Readers that are scored together."""
+
+    asked: list[Asked]
+    block: Block
+    examples: list[Paper]
+
+
+class LexicalPrepared:
+    """The papers of one window, indexed. Not to be shared between threads."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        papers: Sequence[Paper],
+        background: Sequence[Paper],
+        trending: Sequence[Paper],
+    ) -> None:
+        fresh = {paper.id: paper for paper in papers}
+        popular = {paper.id: paper for paper in trending if votes(paper) > 0}
+        there = list({**popular, **fresh}.values())
+        there.sort(key=lambda paper: paper.id not in fresh)  # the window's own first
+        place = {paper.id: i for i, paper in enumerate(there)}
+        self._shelf = Shelf(there)
+        self._space = Space(vocabulary, there, background)
+        self._picker = Picker(self._space, self._shelf, len(fresh), [place[id_] for id_ in popular])
+        self._explainer = Explainer(self._shelf)
+
+    def rank(self, readers: Sequence[Reader]) -> list[Ranking]:
+        """One ranking for each reader, in order. A profile that breaks gives an empty ranking
+        that carries the error."""
+        return [
+            answer if isinstance(answer, Ranking) else Ranking((), error=answer)
+            for answer in self._each(readers, self._ranking)
+        ]
+
+    def order(self, readers: Sequence[Reader], top: int) -> Iterator[list[tuple[str, float]]]:
+        """For each reader the window's best `top` papers by id with their z, floor or not."""
+
+        def ordered(batch: _Batch, index: int) -> list[tuple[str, float]]:
+            found = self._picker.order(batch.asked[index], batch.block.of(index), top)
+            return [(self._shelf.papers[paper].id, z) for paper, z in found]
+
+        for answer in self._each(readers, ordered):
+            yield [] if isinstance(answer, str) else answer
+
+    def _each(
+        self, readers: Sequence[Reader], answer: Callable[[_Batch, int], T]
+    ) -> Iterator[T | str]:
+        """An answer, or what went wrong, for each reader in order."""
+        for some in self._batches(readers):
+            try:
+                batch = self._batch(some)
+                answers = [answer(batch, index) for index in range(len(some))]
+            except Exception as error:
+                if len(some) == 1:
+                    yield f"{type(error).__name__}: {error}"
+                else:  # somebody's profile breaks: the others are answered one by one
+                    yield from (one for reader in some for one in self._each([reader], answer))
+            else:
+                yield from answers
+
+    def _batches(self, readers: Sequence[Reader]) -> Iterator[list[Reader]]:
+        """As many readers at once as memory allows."""
+        room = max(CELLS // max(self._space.number, 1), 1)
+        batch: list[Reader] = []
+        taken = 0
+        for reader in readers:
+            needs = len(reader.profile.interests) + 1 + len(reader.known)
+            if batch and taken + needs > room:
+                yield batch
+                batch, taken = [], 0
+            batch.append(reader)
+            taken += needs
+        if batch:
+            yield batch
+
+    def _batch(self, readers: Sequence[Reader]) -> _Batch:
+        examples = Examples()
+        asked = [read(reader, self._space.vocabulary, self._shelf, examples) for reader in readers]
+        return _Batch(asked, Block(self._space, self._shelf, asked, examples), examples.papers)
+
+    def _ranking(self, batch: _Batch, index: int) -> Ranking:
+        asked = batch.asked[index]
+        picked = self._picker.pick(asked, batch.block.of(index))
+        matches = tuple(self._match(batch, index, pick) for pick in picked.picks)
+        return _ranking(matches, picked)
+
+    def _match(self, batch: _Batch, index: int, pick: Pick) -> Match:
+        asked = batch.asked[index]
+        start, _ = batch.block.rows[index]
+        return Match(
+            paper=self._shelf.papers[pick.paper],
+            section=_section(asked, pick),
+            score=_score(pick.z),
+            reasons=self._explainer.explain(asked, batch.block, start, batch.examples, pick),
+        )
+
+
+def matching_query(query: str, papers: Iterable[Paper]) -> Iterator[Paper]:
+    """Those of `papers` that meet a boolean query, in their order, in bounded memory; an empty
+    query is met by all. Raises QueryError (a ProfileError), also before the first paper."""
+    tree = parse_query(query) or Everything()
+
+    def found() -> Iterator[Paper]:
+        waiting = iter(papers)
+        while some := tuple(islice(waiting, SEARCHED)):
+            yield from (some[i] for i in members(Shelf(some).meeting(tree)))
+
+    return found()
+
+
+def _ranking(matches: tuple[Match, ...], picked: Picked) -> Ranking:
+    return Ranking(matches, picked.near, picked.considered, picked.beyond)
+
+
+def _section(asked: Asked, pick: Pick) -> str:
+    if pick.wish == FOLLOW:
+        return FOLLOWED
+    return TRENDING if pick.wish == POPULAR else asked.wishes[pick.wish].section
+
+
+def _score(z: float) -> float:
+    """z as a number from 0 to 1: relaxed 0.4, normal 0.5, strict 0.6."""
+    return round(z / (z + HALF), 4) if z > 0 else 0.0
+
+
+_kept: type[Matcher] = LexicalMatcher  # the type checker's proof that the contract is kept

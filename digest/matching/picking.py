@@ -1,0 +1,182 @@
+"""Which papers one reader's ranking holds, and in which section; no words yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digest.matching.scoring import FLOORS, NEAR, Flags, flags, floor_of, mask
+from digest.matching.space import Scores, Space
+from digest.matching.wishes import Asked, Wish
+from digest.model import Floor, Paper, Window
+from digest.profiles.shelf import Shelf
+
+FOLLOW, POPULAR = -1, -2  # in place of a wish
+SLACK = 6  # more than the budget or a quota: some may have been sent, or be alike
+JUST_BELOW = 0.75  # of the floor: what lies between is a near miss
+SURE_BONUS, MAYBE_BONUS = 30.0, 6.0  # z of being by somebody the reader follows
+NUDGE = 0.01  # of z for each e-fold of votes: between equals the popular one goes first
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A paper (its index on the shelf) for one of the reader's wishes, FOLLOW or POPULAR."""
+
+    paper: int
+    wish: int
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """As Ranking: best first; `beyond` were good enough too but are not among the picks."""
+
+    picks: list[Pick]
+    near: int = 0
+    considered: int = 0
+    beyond: int = 0
+
+
+class Picker:
+    """Picks from one shelf. The first `fresh` papers are the window's; `trending` are indices."""
+
+    def __init__(self, space: Space, shelf: Shelf, fresh: int, trending: Sequence[int]) -> None:
+        self._space, self._shelf, self._fresh = space, shelf, fresh
+        self._trending = np.array(trending, np.int64)
+        self._number = len(shelf.papers)
+        self._votes = np.log1p([votes(paper) for paper in shelf.papers])
+        self._nudge = (NUDGE * self._votes).astype(np.float32)
+        self._seen = [paper.first_seen for paper in shelf.papers]
+        self._windows: dict[Window | None, Flags] = {}
+
+    def pick(self, asked: Asked, z: Scores) -> Picked:
+        """What this reader's letter may hold. `z`: (wishes x papers), own nearness only."""
+        inside = self._inside(asked.reader.window)
+        allowed = ~flags(asked.muted, self._number) if asked.muted else np.ones_like(inside)
+        met, ranked = self._met(asked, z)
+        good = met & inside & allowed
+        followed = self._followed(asked, ranked, inside & allowed)
+        good[:, [pick.paper for pick in followed]] = False
+        chosen, total = self._in_turns(asked, good, ranked)
+        rest = inside & allowed & ~good.any(axis=0)
+        popular = self._popular(asked, z, met, allowed & ~good.any(axis=0), followed)
+        return Picked(
+            picks=[*followed, *chosen, *popular],
+            near=self._near(asked, z, rest),
+            considered=int(inside.sum()),
+            beyond=total - len(chosen),
+        )
+
+    def order(self, asked: Asked, z: Scores, top: int) -> list[tuple[int, float]]:
+        """(paper, z) of the window's best `top` papers, whatever the floor."""
+        met, ranked = self._met(asked, z)
+        for row, wish in enumerate(asked.wishes):
+            if wish.query is not None:
+                ranked[row, ~met[row]] = -np.inf
+        inside = self._inside(asked.reader.window)
+        if asked.muted:
+            inside = inside & ~flags(asked.muted, self._number)
+        if not asked.wishes:
+            return []
+        best = np.where(inside, ranked.max(axis=0), -np.inf)
+        first = _best(best, np.flatnonzero(np.isfinite(best)), top)
+        return [(int(paper), float(best[paper])) for paper in first]
+
+    def _inside(self, window: Window | None) -> Flags:
+        """The papers of a reader's own window; what was never stored has no time and counts."""
+        if window not in self._windows:
+            inside = np.array([_is_in(seen, window) for seen in self._seen], bool)
+            inside[self._fresh :] = False
+            self._windows[window] = inside
+        return self._windows[window]
+
+    def _met(self, asked: Asked, z: Scores) -> tuple[Flags, Scores]:
+        """(good enough for the wish, z with the surprise of meeting its query)."""
+        ranked = z + self._nudge
+        met = z >= floor_of(asked)
+        for row, wish in enumerate(asked.wishes):
+            if wish.everything:
+                met[row] = True
+            elif wish.query is not None:
+                met[row] = mask(wish.query, self._shelf)
+                ranked[row] = self._with_surprise(met[row], z[row]) + self._nudge
+        return met, ranked
+
+    def _with_surprise(self, met: Flags, z: Scores) -> Scores:
+        count = int(met[: self._fresh].sum())
+        power = self._space.surprise(count, self._fresh) ** 2 * met + z * np.abs(z)
+        return np.asarray(np.sign(power) * np.sqrt(np.abs(power)), np.float32)
+
+    def _followed(self, asked: Asked, ranked: Scores, there: Flags) -> list[Pick]:
+        best = ranked.max(axis=0) if len(ranked) else self._nudge
+        picks = [
+            Pick(paper, FOLLOW, (SURE_BONUS if by.sure == 1 else MAYBE_BONUS) + float(best[paper]))
+            for paper, by in asked.followed.items()
+            if there[paper]
+        ]
+        return sorted(picks, key=lambda pick: (-pick.z, pick.paper))
+
+    def _in_turns(self, asked: Asked, good: Flags, ranked: Scores) -> tuple[list[Pick], int]:
+        """Each paper in the wish it fits best, the wishes in turns, some more than the budget."""
+        if not len(good):
+            return [], 0
+        own = np.where(good, ranked, -np.inf).argmax(axis=0)
+        total = int(good.any(axis=0).sum())
+        budget = asked.reader.profile.budget + SLACK
+        turns: list[tuple[int, float, Pick]] = []
+        for row, wish in enumerate(asked.wishes):
+            papers = np.flatnonzero(good[row] & (own == row))
+            first = _best(ranked[row], papers, min(budget, _most(wish)))
+            picks = [Pick(int(paper), row, float(ranked[row, paper])) for paper in first]
+            turns += [(turn, -pick.z, pick) for turn, pick in enumerate(picks)]
+        turns.sort(key=lambda entry: entry[:2])
+        kept = [pick for _, _, pick in turns[:budget]]
+        return sorted(kept, key=lambda pick: (-pick.z, pick.paper)), total
+
+    def _near(self, asked: Asked, z: Scores, rest: Flags) -> int:
+        if not len(z):
+            return 0
+        return int((rest & (z.max(axis=0) >= JUST_BELOW * floor_of(asked))).sum())
+
+    def _popular(
+        self, asked: Asked, z: Scores, met: Flags, free: Flags, followed: Sequence[Pick]
+    ) -> list[Pick]:
+        """Papers with votes near the wishes; by votes alone for who has none or wants all."""
+        wanted = asked.reader.profile.trending
+        if not wanted or not len(self._trending):
+            return []
+        taken = {pick.paper for pick in followed}
+        candidates = [i for i in self._trending.tolist() if free[i] and i not in taken]
+        open_ = not asked.wishes or any(wish.everything for wish in asked.wishes)
+        best = np.zeros(self._number) if open_ else np.where(met, FLOORS[Floor.NORMAL], z).max(0)
+        near = [i for i in candidates if open_ or best[i] >= NEAR]
+        pull = {i: self._votes[i] * (1.0 if open_ else min(best[i], 6.0)) for i in near}
+        first = sorted(near, key=lambda i: (-pull[i], i))[: wanted + SLACK]
+        return [Pick(i, POPULAR, float(best[i])) for i in first]
+
+
+def votes(paper: Paper) -> float:
+    """A paper's upvotes, 0 where there are none."""
+    return max(float(paper.signals.get("upvotes", 0.0)), 0.0)
+
+
+def _most(wish: Wish) -> int:
+    return 10**6 if wish.quota is None else wish.quota + SLACK
+
+
+def _best(scores: Scores | NDArray[np.float64], among: NDArray[np.int64], most: int) -> list[int]:
+    """The `most` of these papers with the highest scores, best first; equals in shelf order."""
+    values = -scores[among]
+    if len(among) > most:
+        kept = values <= np.partition(values, most - 1)[most - 1]
+        among, values = among[kept], values[kept]
+    chosen: list[int] = among[np.argsort(values, kind="stable")][:most].tolist()
+    return chosen
+
+
+def _is_in(seen: datetime | None, window: Window | None) -> bool:
+    return seen is None or window is None or window.since <= seen < window.until

@@ -1,0 +1,139 @@
+"""Why a paper matches, in words that are true: each is taken from the paper itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from digest.matching.picking import FOLLOW, POPULAR, Pick, votes
+from digest.matching.scoring import Block
+from digest.matching.spelling import Spellings
+from digest.matching.wishes import Asked, Wish
+from digest.model import Paper, Reason, ReasonKind
+from digest.profiles.query import Author, Category, Everything, Leaf, Phrase, leaves
+from digest.profiles.shelf import Shelf
+from digest.profiles.stems import stems
+
+MOST = 4  # reasons of one match
+MOST_WORDS = 2  # of them from one wish
+LOOKED_AT = 6  # found words among which those in the title go first
+CLOSE = 0.06  # cosine from which a paper is called close to a seed: 1 in 1,000 chance pairs
+TEXTS, FINDINGS = 1_000, 100_000  # remembered
+
+Seeds = dict[int, tuple[str, float]]
+"""{paper: (id of its closest example, cosine)}."""
+
+
+class Explainer:
+    """Gives reasons for picks from one shelf; what it found in a paper it remembers."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._spellings: dict[int, Spellings] = {}
+        self._found: dict[tuple[int, tuple[str, ...]], Reason | None] = {}
+
+    def explain(
+        self, asked: Asked, block: Block, start: int, examples: Sequence[Paper], pick: Pick
+    ) -> tuple[Reason, ...]:
+        """The reasons of a pick, strongest first, at most MOST. `start`: the reader's first row
+        in the block."""
+        popular = [Reason(ReasonKind.VOTES, "", "", n)] if (n := self._votes(pick)) else []
+        found: list[Reason] = [*popular] if pick.wish == POPULAR else []
+        if pick.wish == FOLLOW:
+            by = asked.followed[pick.paper]
+            found.append(Reason(ReasonKind.AUTHOR, by.spelled, "authors", by.sure))
+        rows = range(len(asked.wishes)) if pick.wish < 0 else [pick.wish]
+        for row in rows:
+            found += self._of_wish(asked.wishes[row], block, start + row, examples, pick)
+        distinct = dict.fromkeys(reason for reason in found if reason not in popular)
+        first = popular if pick.wish == POPULAR else []
+        last = popular if pick.wish != POPULAR else []
+        return (*first, *islice(distinct, MOST - len(popular)), *last)
+
+    def _votes(self, pick: Pick) -> float:
+        return votes(self._shelf.papers[pick.paper])
+
+    def _of_wish(
+        self, wish: Wish, block: Block, row: int, examples: Sequence[Paper], pick: Pick
+    ) -> list[Reason]:
+        """What ties a paper to one wish; for its own wish there is always something."""
+        found = self._said(wish, pick.paper)
+        close = self._closest(wish, block, examples, pick.paper)
+        if close and close.value >= CLOSE:
+            found.append(close)
+        if not found and pick.wish >= 0:
+            found = [*islice(self._heaviest(block, row, pick.paper), MOST_WORDS)]
+        return found or ([close] if close and pick.wish >= 0 else [])
+
+    # -------------------------------------------------------------- what the reader wrote
+
+    def _said(self, wish: Wish, paper: int) -> list[Reason]:
+        if wish.everything:
+            return [Reason(ReasonKind.EVERYTHING), *self._terms(wish, paper)]
+        found = [*self._query(wish, paper), *self._terms(wish, paper)]
+        return [*islice(dict.fromkeys(found), MOST_WORDS + 1)]
+
+    def _query(self, wish: Wish, paper: int) -> list[Reason]:
+        if wish.query is None or not self._shelf.meeting(wish.query) >> paper & 1:
+            return []
+        there = (leaf for leaf in leaves(wish.query) if self._shelf.meeting(leaf) >> paper & 1)
+        found = [reason for leaf in islice(there, LOOKED_AT) for reason in self._leaf(leaf, paper)]
+        return _title_first(found)[:MOST_WORDS] or [Reason(ReasonKind.EVERYTHING)]
+
+    def _leaf(self, leaf: Leaf, paper: int) -> Iterator[Reason]:
+        match leaf:
+            case Everything():
+                yield Reason(ReasonKind.EVERYTHING)
+            case Phrase():
+                spelled, where = self._spelling(paper).of_words(leaf.words, leaf.field)
+                if spelled:
+                    yield Reason(ReasonKind.QUERY, spelled, where)
+            case Category():
+                for category in self._shelf.categories(paper, leaf.name):
+                    yield Reason(ReasonKind.CATEGORY, category, "categories")
+            case Author():
+                for spelled in self._shelf.authors(paper, leaf.name):
+                    yield Reason(ReasonKind.AUTHOR, spelled, "authors")
+
+    def _terms(self, wish: Wish, paper: int) -> list[Reason]:
+        found = (self._term(paper, stems(term.text)) for term in wish.terms)
+        return _title_first(islice(filter(None, found), LOOKED_AT))[:MOST_WORDS]
+
+    # -------------------------------------------------------------- what was learnt
+
+    def _closest(
+        self, wish: Wish, block: Block, examples: Sequence[Paper], paper: int
+    ) -> Reason | None:
+        """The seed or liked paper that is most like this one."""
+        if not wish.seeds:
+            return None
+        cosines = block.likeness[wish.seeds, paper]
+        best = int(cosines.argmax())
+        if cosines[best] <= 0:
+            return None
+        return Reason(ReasonKind.SEED, examples[wish.seeds[best]].id, "", float(cosines[best]))
+
+    def _heaviest(self, block: Block, row: int, paper: int) -> Iterator[Reason]:
+        """The paper's words that count most for a wish none of whose own terms it holds."""
+        return filter(None, (self._term(paper, s) for s in block.shared(row, paper, LOOKED_AT)))
+
+    def _term(self, paper: int, wanted: tuple[str, ...]) -> Reason | None:
+        """Stems in a row, as the paper spells them, if it holds them."""
+        key = paper, wanted
+        if key not in self._found:
+            if len(self._found) >= FINDINGS:
+                self._found.clear()
+            spelled, where = self._spelling(paper).of_stems(wanted)
+            self._found[key] = Reason(ReasonKind.TERM, spelled, where) if spelled else None
+        return self._found[key]
+
+    def _spelling(self, paper: int) -> Spellings:
+        if paper not in self._spellings:
+            if len(self._spellings) >= TEXTS:
+                self._spellings.clear()
+            self._spellings[paper] = Spellings(self._shelf.papers[paper])
+        return self._spellings[paper]
+
+
+def _title_first(reasons: Iterable[Reason]) -> list[Reason]:
+    return sorted(reasons, key=lambda reason: reason.where == "abstract")

@@ -1,0 +1,175 @@
+"""The wishes of a batch of readers, scored against all papers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from digest.matching.space import Matrix, Scores, Space
+from digest.matching.wishes import Asked, Examples, Wish, liked
+from digest.model import Floor
+from digest.profiles.query import Query
+from digest.profiles.shelf import Shelf
+
+Flags = NDArray[np.bool_]
+
+# z a paper must reach without a query; how they were chosen: docs/matching.md
+FLOORS = {Floor.RELAXED: 4.0, Floor.NORMAL: 6.0, Floor.STRICT: 9.0}
+NEAR = 2.0  # z from which a paper is near an interest: popular papers, a like's interest
+DISLIKE = 0.25  # what the mean of disliked papers weighs beside that of liked ones
+
+
+class Block:
+    """The z of every wish of these readers for every paper of the shelf.
+
+    `z`: (wishes x papers), how far above chance; `rows[i]`: where reader i's wishes are;
+    `likeness`: (example papers x papers), cosines.
+    """
+
+    def __init__(
+        self, space: Space, shelf: Shelf, asked: Sequence[Asked], examples: Examples
+    ) -> None:
+        self.space, self.shelf = space, shelf
+        self.examples = space.vectors(examples.papers)
+        self.likeness = space.likeness(self.examples)
+        _place_feedback(self, asked, examples)
+        self.wishes = [wish for one in asked for wish in one.wishes]
+        self.rows = list(_ranges(asked))
+        self._terms = self._of_terms(self.wishes)
+        self._mixing = self._of_examples(self.wishes)
+        self._centres = self._mixing @ self.examples
+        self._centres.sort_indices()
+        self.z = self._near(self._terms, self._mixing, self.likeness, None)
+
+    def of(self, index: int) -> Scores:
+        """(wishes x papers) of one reader; a query's own surprise is not in it."""
+        start, end = self.rows[index]
+        return self.z[start:end]
+
+    def nearness(self, wishes: Sequence[Wish], papers: Sequence[int]) -> Scores:
+        """(wishes x example papers)."""
+        against = self.examples[list(papers)]
+        likeness = self.space.likeness(self.examples, against)
+        return self._near(self._of_terms(wishes), self._of_examples(wishes), likeness, against)
+
+    def shared(self, row: int, paper: int, most: int) -> list[tuple[str, ...]]:
+        """The stems (or pairs of stems) that a paper shares with a wish, heaviest first."""
+        columns, values = _row(self._terms, row)
+        if not len(columns):
+            columns, values = _row(self._centres, row)
+        here, weights = _row(self.space.papers, paper)
+        places = np.minimum(np.searchsorted(columns, here), max(len(columns) - 1, 0))
+        both = np.flatnonzero(columns[places] == here) if len(columns) else places
+        shares = values[places[both]] * weights[both]
+        heaviest = np.argsort(-shares, kind="stable")[:most]
+        return [self.space.spelled(int(here[both[i]])) for i in heaviest if shares[i] > 0]
+
+    def _near(
+        self, terms: Matrix, mixing: Matrix, likeness: Scores, against: Matrix | None
+    ) -> Scores:
+        """Evidence adds by squares; being far from what one likes counts against a paper."""
+        power = np.zeros((terms.shape[0], likeness.shape[1]), np.float32)
+        if terms.nnz:
+            power += self.space.likeness(terms, against)
+        if mixing.nnz:
+            learnt = self.space.learnt(mixing, self.examples, likeness, against)
+            power += learnt * np.abs(learnt)
+        return np.sign(power) * np.sqrt(np.abs(power))
+
+    def _of_terms(self, wishes: Sequence[Wish]) -> Matrix:
+        """(wishes x columns): the weights of soft terms."""
+        codes = np.array([code for wish in wishes for code in wish.codes], np.int64)
+        shares = np.array([share for wish in wishes for share in wish.shares], np.float32)
+        rows = np.repeat(np.arange(len(wishes)), [len(wish.codes) for wish in wishes])
+        columns, weights = self.space.terms(codes, shares)
+        there = columns >= 0
+        entries = weights[there], (rows[there], columns[there])
+        return sp.csr_matrix(entries, shape=(len(wishes), self.space.width))
+
+    def _of_examples(self, wishes: Sequence[Wish]) -> Matrix:
+        """(wishes x examples): the mean of what is liked less that of what is not."""
+        rows, examples, weights = [], [], []
+        for row, wish in enumerate(wishes):
+            for some, weight in ((wish.seeds, 1.0), (wish.dislikes, -DISLIKE)):
+                rows += [row] * len(some)
+                examples += some
+                weights += [weight / max(len(some), 1)] * len(some)
+        shape = (len(wishes), self.examples.shape[0])
+        return sp.csr_matrix((np.array(weights, np.float32), (rows, examples)), shape=shape)
+
+
+def _row(matrix: Matrix, row: int) -> tuple[NDArray[np.int32], Scores]:
+    """(columns, values) of one row, by column."""
+    start, end = matrix.indptr[row], matrix.indptr[row + 1]
+    return matrix.indices[start:end], matrix.data[start:end]
+
+
+def floor_of(asked: Asked) -> float:
+    return FLOORS[asked.reader.profile.floor]
+
+
+def mask(query: Query, shelf: Shelf) -> Flags:
+    """Which papers of the shelf meet a query."""
+    return flags(shelf.meeting(query), len(shelf.papers))
+
+
+def flags(bits: int, number: int) -> Flags:
+    """A set of papers, as an array."""
+    row = np.frombuffer(bits.to_bytes(number // 8 + 1, "little"), np.uint8)
+    return np.unpackbits(row, bitorder="little")[:number].view(np.bool_)
+
+
+def _ranges(asked: Sequence[Asked]) -> Iterator[tuple[int, int]]:
+    end = 0
+    for one in asked:
+        start, end = end, end + len(one.wishes)
+        yield start, end
+
+
+# ------------------------------------------------------------------ likes and dislikes
+
+
+def _place_feedback(block: Block, asked: Sequence[Asked], examples: Examples) -> None:
+    """Give each like and dislike to the interest it is closest to."""
+    judged = [one for one in asked if one.likes or one.dislikes]
+    queried = any(wish.query is not None for one in judged for wish in one.wishes)
+    shelf = Shelf(examples.papers if queried else ())
+    for one in judged:
+        _place(block, one, shelf)
+
+
+def _place(block: Block, one: Asked, shelf: Shelf) -> None:
+    papers = [*one.likes, *one.dislikes]
+    best, fits = _closest(block, one, papers, shelf)
+    apart = liked()
+    for index, paper in enumerate(papers):
+        like = index < len(one.likes)
+        belongs = one.wishes and (fits[index] or (not like and len(one.wishes) == 1))
+        wish = one.wishes[best[index]] if belongs else apart
+        (wish.seeds if like else wish.dislikes).append(paper)
+    for wish in one.wishes:
+        wish.seeds = list(dict.fromkeys(wish.seeds))
+    if apart.seeds:
+        one.wishes.append(apart)
+
+
+def _closest(
+    block: Block, one: Asked, papers: Sequence[int], shelf: Shelf
+) -> tuple[list[int], list[bool]]:
+    """For each paper: the index of its closest wish, and whether it fits that wish at all."""
+    if not one.wishes:
+        return [0] * len(papers), [False] * len(papers)
+    z = block.nearness(one.wishes, papers)
+    fits = z >= NEAR
+    for row, wish in enumerate(one.wishes):
+        if wish.everything:
+            fits[row] = True
+        elif wish.query is not None:
+            met = mask(wish.query, shelf)[papers]
+            fits[row] = met
+            z[row] += np.where(met, NEAR, 0)
+    chosen = np.where(fits, z, z - 1000).argmax(axis=0)
+    return chosen.tolist(), fits[chosen, np.arange(len(papers))].tolist()
