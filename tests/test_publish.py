@@ -1,0 +1,264 @@
+"""Publishing on a real database with the real matcher: one edition for each person and window."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from digest import publish as publishing
+from digest import subscribe
+from digest.errors import Broken
+from digest.links import Links
+from digest.matching.lexical import LexicalMatcher
+from digest.model import (
+    BadEntry,
+    DeliveryState,
+    EditionState,
+    EndReason,
+    Listing,
+    SkipReason,
+    SourceReport,
+    Verdict,
+)
+from digest.publish import Press, publish
+from digest.store import Database, deliveries, editions, papers, people, sources
+
+BEGIN = datetime(2026, 3, 2, 8, tzinfo=UTC)  # a Monday
+WEEK = timedelta(days=7)
+DAY = timedelta(days=1)
+FLOW = {"interest": [{"name": "Flow", "query": "flow"}], "trending": 0}
+
+
+@pytest.fixture
+def press(db: Database) -> Press:
+    return Press(db, LexicalMatcher(), Links("secret", "https://digest.example.org"), "example.org")
+
+
+def announce(db: Database, at: datetime, *titles: str, **more: object) -> None:
+    found = [
+        Listing(
+            (f"arxiv:2603.{zlib.crc32(title.encode()) % 100_000:05}",),
+            title,
+            "Words of it.",
+            ("A B",),
+            **more,
+        )
+        for title in titles
+    ]
+    with db.writing() as tx:
+        papers.remember(tx, "arxiv", found, at)
+
+
+def join(db: Database, email: str = "ada@example.org", **profile: object):
+    return subscribe.add_confirmed(db, email, FLOW | profile, BEGIN)
+
+
+def made(db: Database):
+    with db.reading() as tx:
+        return editions.listed(tx, newest_first=False)
+
+
+def titles_of(db: Database, edition) -> list[str]:
+    with db.reading() as tx:
+        texts = papers.pinned(tx, {(p.id, p.revision) for p in edition.content.papers})
+    return sorted(text.title for text in texts.values())
+
+
+def test_a_person_who_is_due_gets_one_edition_for_the_window(db, press):
+    join(db)
+    announce(db, BEGIN + DAY, "Flow of water", "Stones")
+    done = publish(press, BEGIN + WEEK)
+    [edition] = made(db)
+    assert (done.queued, done.skipped) == (1, {})
+    assert (edition.window.since, edition.window.until) == (BEGIN, BEGIN + WEEK)
+    assert titles_of(db, edition) == ["Flow of water"]
+
+
+def test_publishing_again_at_any_instant_does_nothing(db, press):
+    join(db)
+    announce(db, BEGIN + DAY, "Flow of water")
+    publish(press, BEGIN + WEEK)
+    again = [publish(press, BEGIN + WEEK + timedelta(hours=n)) for n in (0, 1, 100)]
+    assert {(one.queued, len(one.skipped)) for one in again} == {(0, 0)}
+
+
+def test_nobody_is_due_before_the_window_closes(db, press):
+    join(db)
+    assert publish(press, BEGIN + WEEK - timedelta(seconds=1)) == publishing.Published(0, {})
+
+
+def test_a_queued_edition_has_a_letter_and_a_skipped_one_has_a_reason(db, press):
+    join(db)
+    join(db, "bob@example.org", interest=[{"name": "Stones", "query": "stones"}])
+    announce(db, BEGIN + DAY, "Flow of water")
+    done = publish(press, BEGIN + WEEK)
+    with db.reading() as tx:
+        letters = deliveries.listed(tx)
+    assert (done.queued, done.skipped) == (1, {"nothing_good_enough": 1})
+    assert [letter.recipient for letter in letters] == ["ada@example.org"]
+    assert [letter.state for letter in letters] == [DeliveryState.QUEUED]
+
+
+def test_a_week_without_papers_is_skipped_with_that_reason(db, press):
+    join(db)
+    publish(press, BEGIN + WEEK)
+    assert [edition.reason for edition in made(db)] == [SkipReason.NO_NEW_PAPERS]
+
+
+def test_after_downtime_one_merged_edition_holds_everything(db, press):
+    join(db)
+    announce(db, BEGIN + DAY, "Flow one")
+    announce(db, BEGIN + WEEK + DAY, "Flow two")
+    announce(db, BEGIN + 2 * WEEK + DAY, "Flow three")
+    publish(press, BEGIN + 3 * WEEK + DAY)
+    [edition] = made(db)
+    assert edition.window.until == BEGIN + 3 * WEEK
+    assert titles_of(db, edition) == ["Flow one", "Flow three", "Flow two"]
+
+
+def test_a_paper_is_never_sent_twice_even_when_it_trends_later(db, press):
+    join(db, trending=3)
+    announce(db, BEGIN + DAY, "Flow of water")
+    publish(press, BEGIN + WEEK)
+    announce(db, BEGIN + WEEK + DAY, "Flow of water", signals={"upvotes": 200})
+    announce(db, BEGIN + WEEK + DAY, "Flow of sand")
+    publish(press, BEGIN + 2 * WEEK)
+    assert [titles_of(db, e) for e in made(db)] == [["Flow of water"], ["Flow of sand"]]
+
+
+def test_a_person_who_left_or_is_suppressed_or_paused_gets_nothing(db, press):
+    left, silent, asleep = (join(db, f"{name}@example.org") for name in ("a", "b", "c"))
+    announce(db, BEGIN + DAY, "Flow of water")
+    subscribe.end(db, left.key, EndReason.UNSUBSCRIBED, BEGIN + DAY, "web")
+    subscribe.pause(db, asleep.key, BEGIN + 10 * DAY, BEGIN + DAY, "web")
+    with db.writing() as tx:
+        people.suppress(tx, silent.email, "bad_address", BEGIN + DAY)
+    done = publish(press, BEGIN + WEEK)
+    assert (done.queued, done.skipped) == (0, {"suppressed": 1})
+
+
+def test_after_a_pause_one_letter_holds_what_came_meanwhile(db, press):
+    ada = join(db)
+    subscribe.pause(db, ada.key, BEGIN + 10 * DAY, BEGIN + DAY, "web")
+    announce(db, BEGIN + 2 * DAY, "Flow of water")
+    publish(press, BEGIN + WEEK)
+    publish(press, BEGIN + 2 * WEEK)
+    [edition] = made(db)
+    assert (edition.window.since, edition.window.until) == (BEGIN, BEGIN + 2 * WEEK)
+    assert titles_of(db, edition) == ["Flow of water"]
+
+
+def test_a_profile_that_cannot_be_read_costs_nobody_else_anything(db, press):
+    ada = join(db)
+    join(db, "bob@example.org")
+    with db.writing() as tx:
+        people.change(tx, ada.key, {"budget": "lots"}, None, ada.cadence, BEGIN, ada.next_due)
+    announce(db, BEGIN + DAY, "Flow of water")
+    done = publish(press, BEGIN + WEEK)
+    assert (done.queued, done.skipped) == (1, {"profile_failed": 1})
+
+
+def test_papers_of_a_letter_that_never_arrived_come_in_the_next_one(db, press):
+    join(db)
+    announce(db, BEGIN + DAY, "Flow of water")
+    publish(press, BEGIN + WEEK)
+    with db.writing() as tx:  # nobody delivered for a week: the letter expires at the claim
+        deliveries.claim(tx, "me", "t", BEGIN + 2 * WEEK, BEGIN + 2 * WEEK + DAY, 10)
+    publish(press, BEGIN + 2 * WEEK)
+    assert [titles_of(db, e) for e in made(db)] == [["Flow of water"]] * 2
+
+
+def test_papers_stored_while_people_are_matched_reach_them_still(db, press):
+    """A fetch commits between the reading and the writing: it is seen, and matched again."""
+    join(db)
+    announce(db, BEGIN + DAY, "Flow of water")
+
+    class Slow(LexicalMatcher):
+        def prepare(self, *given):
+            if not hasattr(self, "once"):
+                self.once = True
+                announce(db, BEGIN + 2 * DAY, "Flow of sand")
+            return super().prepare(*given)
+
+    publish(replace(press, matcher=Slow()), BEGIN + WEEK)
+    [edition] = made(db)
+    assert titles_of(db, edition) == ["Flow of sand", "Flow of water"]
+
+
+def test_papers_fetched_before_a_window_closed_but_stored_after_come_in_the_next(db, press):
+    join(db)
+    announce(db, BEGIN + DAY, "Flow of water")
+    publish(press, BEGIN + WEEK + timedelta(minutes=1))
+    announce(db, BEGIN + WEEK - timedelta(minutes=1), "Flow of sand")
+    publish(press, BEGIN + 2 * WEEK)
+    assert [titles_of(db, e) for e in made(db)] == [["Flow of water"], ["Flow of sand"]]
+
+
+def test_two_publishers_at_once_make_one_edition_each(db, press):
+    for n in range(40):
+        join(db, f"p{n}@example.org")
+    announce(db, BEGIN + DAY, "Flow of water")
+    totals: list[int] = []
+    both = [
+        threading.Thread(
+            target=lambda: totals.append(
+                publish(replace(press, matcher=LexicalMatcher()), BEGIN + WEEK).queued
+            )
+        )
+        for _ in range(2)
+    ]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert sum(totals) == 40
+    assert len(made(db)) == 40
+    assert len({edition.subscriber for edition in made(db)}) == 40
+
+
+def test_readers_of_unlike_cadence_each_get_their_own_window(db, press):
+    join(db, "daily@example.org", cadence="daily")
+    join(db, "weekly@example.org")
+    announce(db, BEGIN + timedelta(hours=1), "Flow of water")
+    announce(db, BEGIN + 6 * DAY + timedelta(hours=1), "Flow of sand")
+    for n in range(1, 8):
+        publish(press, BEGIN + n * DAY)
+    got = {e.subscriber: titles_of(db, e) for e in made(db) if e.window.until == BEGIN + WEEK}
+    assert got == {
+        "daily@example.org": ["Flow of sand"],
+        "weekly@example.org": ["Flow of sand", "Flow of water"],
+    }
+
+
+def test_a_source_that_failed_is_named_in_the_letter(db, press):
+    join(db)
+    announce(db, BEGIN + DAY, "Flow of water")
+    with db.writing() as tx:
+        sources.record(tx, SourceReport("arxiv", Verdict.OK), {}, BEGIN)
+        sources.record(tx, SourceReport("arxiv", Verdict.STALE), {}, BEGIN + 6 * DAY)
+        sources.put_in_quarantine(tx, "arxiv", [BadEntry(b"x", "no title")], BEGIN)
+    publish(press, BEGIN + WEEK)
+    [edition] = made(db)
+    assert [notice.startswith("arxiv has not answered") for notice in edition.content.notices] == [
+        True
+    ]
+
+
+def test_a_database_that_fails_leaves_nothing_half_done(db, press, monkeypatch):
+    join(db)
+    announce(db, BEGIN + DAY, "Flow of water")
+
+    def fails(*_given: object) -> None:
+        raise Broken("disk full")
+
+    monkeypatch.setattr(editions, "write", fails)
+    with pytest.raises(Broken):
+        publish(press, BEGIN + WEEK)
+    monkeypatch.undo()
+    assert made(db) == []
+    assert publish(press, BEGIN + WEEK).queued == 1
+    assert [edition.state for edition in made(db)] == [EditionState.QUEUED]
