@@ -13,6 +13,7 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 CUT, HANG, PAUSE = "<cut>", "<hang>", "<pause>"
 OFFERED = ("8BITMIME", "SMTPUTF8", "DSN", "SIZE 1000000")
@@ -33,7 +34,7 @@ class _Over(Exception):
 class ScriptedRelay:
     def __init__(
         self,
-        script: Mapping[str, str | list[str]] | None = None,
+        script: Mapping[str, Any] | None = None,
         *,
         offered: tuple[str, ...] = OFFERED,
         starttls: ssl.SSLContext | None = None,
@@ -99,16 +100,18 @@ class ScriptedRelay:
         self.bodies.append(bytes(body))
         await self._act("dot", writer)
 
-    def _next(self, step: str) -> str:
+    def _next(self, step: str):
         self.tries[step] += 1
         acts = self.script.get(step, "")
-        if isinstance(acts, str):
+        if not isinstance(acts, list):
             return acts
         return acts.pop(0) if acts else ""
 
     async def _act(self, step: str, writer) -> None:
-        action = self._next(step) or self._proper(step)
-        self._last = action
+        action = self._next(step)
+        if callable(action):
+            action = await action()
+        action = self._last = action or self._proper(step)
         if action == CUT:
             raise _Over
         if action == HANG:

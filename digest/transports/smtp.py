@@ -234,10 +234,12 @@ class SmtpLane:
     # -------------------------------------------------------------- the body
 
     async def _body(self, raw: bytes) -> Outcome:
-        """The body and the reply to its final dot. From the first byte on, silence is unknown."""
-        protocol = self._smtp.protocol if self._smtp else None
-        if protocol is None or not protocol.is_connected:
+        """The body and the reply to its final dot. Once that dot may be out, silence is unknown."""
+        smtp = self._smtp
+        protocol = smtp.protocol if smtp else None
+        if smtp is None or protocol is None or not protocol.is_connected:
             return self._lost(ConnectionError("closed before the body"))
+        wire = smtp.transport
         try:
             protocol.write(stuffed(raw))
         except FAULTS as error:  # the library writes all or nothing
@@ -245,12 +247,17 @@ class SmtpLane:
         try:
             reply = await protocol.read_response(timeout=self._relay.timeouts.dot)
         except FAULTS as error:
-            self._cut()
-            said = bounded(str(error)) or type(error).__name__
-            return Outcome(OutcomeKind.UNKNOWN, Phase.BODY, None, None, said)
+            return self._unanswered(error, wire)
         self._phase, self._dirty = Phase.DOT, False
         self._letters += 1
         return self._answered(reply)
+
+    def _unanswered(self, error: BaseException, wire: asyncio.BaseTransport | None) -> Outcome:
+        """No reply to the dot. Where it still waits in our own buffer, nothing was accepted."""
+        unsent = isinstance(wire, asyncio.WriteTransport) and wire.get_write_buffer_size() > 0
+        self._cut()
+        kind = OutcomeKind.RETURNED if unsent else OutcomeKind.UNKNOWN
+        return Outcome(kind, Phase.BODY, None, None, bounded(str(error)) or type(error).__name__)
 
     # -------------------------------------------------------------- endings
 

@@ -1,0 +1,126 @@
+"""Group commit: what many lanes have to write goes into one transaction at a time.
+
+The order is the promise: within a transaction outcomes come before body marks, and a lane hands
+in its outcome before it asks for its next body. So at most one letter a lane is ever on the wire
+without its outcome being written, and a crash leaves no more `unknown` rows than connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from digest.errors import DigestError
+from digest.model import Settlement
+from digest.store import Database, deliveries
+
+Written = Callable[[Sequence[Settlement]], None]
+Mark: TypeAlias = tuple[int, str, asyncio.Future[bool]]
+
+
+class Recorder:
+    """One task runs `run`; lanes call `may_go` and `settle`. After a failure of the database
+    nothing more may go; `close` tries once more to write the outcomes that are still owed."""
+
+    def __init__(self, db: Database, now: Callable[[], datetime], written: Written) -> None:
+        self._db = db
+        self._now = now
+        self._written = written
+        self._marks: list[Mark] = []
+        self._owed: list[Settlement] = []
+        self._wake = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.marked: dict[int, str] = {}  # committed as going out and not yet settled
+        self.broken: DigestError | None = None
+
+    async def may_go(self, key: int, token: str) -> bool:
+        """Commit that this letter's body goes out now. False: it may not (any more)."""
+        if self.broken:
+            raise self.broken
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._marks.append((key, token, future))
+        self._stir()
+        return await future
+
+    def settle(self, settlement: Settlement) -> None:
+        """Write this soon. Returns at once."""
+        self._owed.append(settlement)
+        self._stir()
+
+    def _stir(self) -> None:
+        self._idle.clear()
+        self._wake.set()
+
+    async def settled(self) -> None:
+        """Everything handed in so far is written (or the database is broken)."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._write()
+            if self.broken or not (self._marks or self._owed):
+                self._idle.set()
+
+    async def close(self) -> None:
+        """Write what is still owed, once more where the database failed. Raises what it said."""
+        await self.settled()
+        failed, self.broken = self.broken, None
+        if self._owed:
+            await self._write()
+        if error := self.broken or failed:
+            raise error
+
+    async def _write(self) -> None:
+        async with self._one_at_a_time:
+            await self._write_all()
+
+    async def _write_all(self) -> None:
+        marks, self._marks = [m for m in self._marks if not m[2].done()], []
+        owed, self._owed = self._owed, []
+        pairs = [(key, token) for key, token, _ in marks]
+        try:
+            settled, go = await asyncio.to_thread(self._commit, owed, pairs)
+        except DigestError as error:
+            self._fail(error, owed, marks)
+            return
+        self._note(owed, settled, go, pairs)
+        for key, _, future in marks:
+            if not future.done():
+                future.set_result(key in go)
+
+    def _commit(
+        self, owed: Sequence[Settlement], pairs: Sequence[tuple[int, str]]
+    ) -> tuple[frozenset[int], frozenset[int]]:
+        if not owed and not pairs:
+            return frozenset(), frozenset()
+        now = self._now()
+        with self._db.writing() as tx:
+            settled = deliveries.settle(tx, owed, now) if owed else frozenset()
+            return settled, deliveries.mark_body(tx, pairs, now) if pairs else frozenset()
+
+    def _note(
+        self,
+        owed: Sequence[Settlement],
+        settled: frozenset[int],
+        go: frozenset[int],
+        pairs: Sequence[tuple[int, str]],
+    ) -> None:
+        for item in owed:
+            self.marked.pop(item.key, None)
+        self.marked.update(pair for pair in pairs if pair[0] in go)
+        if settled:
+            self._written([item for item in owed if item.key in settled])
+
+    def _fail(self, error: DigestError, owed: list[Settlement], marks: Sequence[Mark]) -> None:
+        self.broken = error
+        self._owed = owed + self._owed
+        for _, _, future in marks:
+            if not future.done():
+                future.set_exception(error)
