@@ -102,13 +102,23 @@ async def subscribe(house: House, request: Request) -> Response:
 
 
 def _subscribe(house: House, values: Mapping[str, str], proof: str) -> Response:
-    form, email = Form({**wishes.fresh(), **values}), values.get("email", "").strip()
-    profile = _profile(form)
-    if not form.errors and not values.get("website"):  # what only a machine fills in
-        _request(house, form, email, profile, proof)
+    form, parts = Form({**wishes.fresh(), **values}), house.parts
+    email, profile = _address(form), _profile(form)
     if form.errors:
         return page(house, form, 422)
+    if not values.get("website"):  # what only a machine fills in
+        text = profiles.dump(profile)
+        verbs.request(parts.db, parts.post, email, text, parts.clock(), WEB, proof)
     return house.pages.show("asked", email=email)
+
+
+def _address(form: Form) -> str:
+    """The address as it is written; its fault is noted at its field."""
+    try:
+        return verbs.normalised(form.values.get("email", ""))
+    except Refused as error:
+        form.errors["email"] = str(error)
+        return ""
 
 
 def _profile(form: Form) -> Profile:
@@ -122,12 +132,3 @@ def _profile(form: Form) -> Profile:
     if not (profile.interests or profile.follow_authors):
         return replace(profile, trending=profile.budget)  # all that a letter can then hold
     return profile
-
-
-def _request(house: House, form: Form, email: str, profile: Profile, proof: str) -> None:
-    parts, now = house.parts, house.parts.clock()
-    text = profiles.dump(profile)
-    try:
-        verbs.request(parts.db, parts.post, email, text, now, door=WEB, evidence=proof)
-    except Refused as error:
-        form.errors["email"] = str(error)
