@@ -28,6 +28,7 @@ Matrix = Any
 K1, B = 1.2, 0.75  # BM25: how soon repetition stops counting, and length
 PRIOR = 0.002  # a word's share of papers before we have seen any,
 PRIOR_PAPERS = 200.0  # with the weight of so many papers
+NO_CODE = -1
 MOST_Z2 = 400.0  # the evidence of one term has a bound: rarer than 1 in 400 is not stronger
 
 
@@ -56,7 +57,8 @@ class Space:
         lengths = np.array([g.length for g in grams] or [0], np.float32)
         self._mean_length = max(float(lengths.mean()), 1.0)
         self._total = len(grams)
-        everything = _joined([g.codes for g in grams], np.int64)
+        nothing = np.array([NO_CODE], np.int64)  # so that there is always a code to compare with
+        everything = _joined([nothing, *(g.codes for g in grams)], np.int64)
         self.codes, seen = np.unique(everything, return_counts=True)
         self.share = ((seen + PRIOR * PRIOR_PAPERS) / (self._total + PRIOR_PAPERS)).astype(
             np.float32
@@ -69,6 +71,11 @@ class Space:
         self._columns[self._code_rows] = np.arange(len(ours), dtype=np.int32)
         self.width = len(ours)
 
+    def _find(self, codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """(rows of these codes in ours, whether each is there at all)."""
+        places = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
+        return places, self.codes[places] == codes
+
     def _weigh(self, grams: Sequence[Grams]) -> Matrix:
         """(texts x window columns), each row scaled by the length of its whole vector."""
         sizes = np.array([len(g.codes) for g in grams], np.int64)
@@ -77,9 +84,9 @@ class Space:
         rows = np.repeat(np.arange(len(grams)), sizes)
         lengths = np.array([g.length for g in grams], np.float32) / self._mean_length
         damping = (K1 * (1 - B + B * lengths))[rows]
-        places = np.minimum(np.searchsorted(self.codes, codes), max(len(self.codes) - 1, 0))
-        known = self.codes[places] == codes if len(self.codes) else np.zeros(len(codes), bool)
-        rows, places, counts, damping = (x[known] for x in (rows, places, counts, damping))
+        places, known = self._find(codes)
+        rows, places = rows[known], places[known]
+        counts, damping = counts[known], damping[known]
         weights = counts * (K1 + 1) / (counts + damping) * self._idf[places]
         squares = np.bincount(rows, weights**2 * self._common[places], len(grams))
         weights /= np.sqrt(np.maximum(squares, 1e-12))[rows]
@@ -98,7 +105,8 @@ class Space:
         second = _sums(squares, axis=0) / total
         self._variance = np.maximum(second - self._mean**2, 1e-12).astype(np.float32)
         seen = np.maximum(np.bincount(self._corpus.indices, minlength=self.width), 1)
-        self._square = (second * total / seen).astype(np.float32)  # mean square where it occurs
+        usual = (second * total / seen).astype(np.float32)
+        self._square = np.append(usual, np.float32(1))  # mean square where it occurs; -1: none
 
     @cached_property
     def transposed(self) -> Matrix:
@@ -120,8 +128,8 @@ class Space:
         """(columns, weights) of codes of soft terms, so that the weighted sum over a paper is the
         square of the evidence: where a code has its usual weight, z squared of its presence.
         Column -1: no paper of the window has it."""
-        places = np.minimum(np.searchsorted(self.codes, codes), max(len(self.codes) - 1, 0))
-        columns = np.where(self.codes[places] == codes, self._columns[places], -1)
+        places, known = self._find(codes)
+        columns = np.where(known, self._columns[places], -1)
         rare = self.share[places]
         evidence = np.minimum((1 - rare) / rare, MOST_Z2)
         weights = shares * evidence / np.sqrt(self._square[columns])
@@ -171,7 +179,7 @@ class Space:
         return float(min((1 - share) / share, MOST_Z2) ** 0.5) if count < of else 0.0
 
 
-def _joined(parts: Sequence[NDArray[np.generic]], kind: type) -> NDArray[np.generic]:
+def _joined(parts: Sequence[NDArray[Any]], kind: type) -> Any:
     return np.concatenate(parts) if parts else np.empty(0, kind)
 
 
