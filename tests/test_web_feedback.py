@@ -113,7 +113,9 @@ def test_a_letter_can_be_read_on_the_web(sqlite: Database) -> None:
 
 def test_a_letter_brings_its_styles_and_runs_nothing(sqlite: Database) -> None:
     key = edition(sqlite, reader(sqlite), *remember(sqlite, "Graphs"))
-    policy = visitor(sqlite).get(link(Purpose.LETTER, key)).headers["content-security-policy"]
+    headers = visitor(sqlite).get(link(Purpose.LETTER, key)).headers
+    policy = headers["content-security-policy"]
+    assert headers["x-robots-tag"] == "noindex"
     assert "style-src 'unsafe-inline'" in policy
     assert "script-src" not in policy
     assert "default-src 'none'" in policy

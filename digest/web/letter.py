@@ -19,7 +19,8 @@ def show(house: House, request: Request) -> Response:
     value = house.parts.links.read(Purpose.LETTER, request.path_params["token"])
     if not value.isdigit():
         raise TokenError("this link names no letter")
-    return HTMLResponse(_html(house, int(value)), headers={"content-security-policy": LETTER_CSP})
+    headers = {"content-security-policy": LETTER_CSP, "x-robots-tag": "noindex"}
+    return HTMLResponse(_html(house, int(value)), headers=headers)
 
 
 def _html(house: House, key: int) -> str:
