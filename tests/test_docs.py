@@ -229,6 +229,20 @@ def test_the_architecture_names_every_room() -> None:
     assert [room for room in sorted(rooms) if f"`{room}`" not in written] == []
 
 
+def test_the_architecture_has_the_floors_that_imports_are_checked_by() -> None:
+    import tomllib
+
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    checked = [set(re.split(r" [|:] ", layer)) for layer in layers]
+    written: dict[int, set[str]] = {}
+    table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for floor, cell in re.findall(r"^\| (\d+) \| ([^|]+) \|", table, re.M):
+        rooms = {room.removesuffix(".py").rstrip("/") for room in re.findall(r"`([^`]+)`", cell)}
+        written.setdefault(int(floor), set()).update(rooms)
+    assert [written[floor] for floor in sorted(written, reverse=True)] == checked
+
+
 DECISION = ("**Context.**", "**Decision.**", "**What would change it.**")
 
 
