@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from urllib.parse import quote
 
 from digest.errors import ConfigError
-from digest.model import Announce, Fetched, Listing, Verdict
+from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
 from digest.sources import Known, SourceSpec, eastern, options
-from digest.sources.announcement import read
+from digest.sources.announcement import Announcement, read
 from digest.sources.arxiv_api import ArxivApi, Slice
 from digest.sources.gaps import Gap, after_slices, missing
 from digest.sources.health import judge
@@ -30,6 +30,7 @@ RSS = "https://rss.arxiv.org/rss"
 API = "https://export.arxiv.org/api/query"
 FEED_LIMIT = 2000  # papers; the feed shows no more of one announcement
 MAX_SLICES = 20  # of a gap in one fetch; the next fetch goes on
+SLACK = 0.1  # of an announcement: what feed and API may differ in
 _CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)*(?:\.[A-Za-z]+(?:-[a-z]+)?)?")
 _REPLACED = {Announce.REPLACE, Announce.REPLACE_CROSS}
 
@@ -62,33 +63,20 @@ class ArxivSource:
         after = shown.advanced(cursor, verdict, now)
         papers = _of_known_works(shown.papers, known)
         fetched = Fetched(verdict, message, papers, bad=shown.bad, cursor=after)
-        return await self._mended(fetched, known, now)
+        gap = missing(after, verdict, now)
+        if gap is None:
+            return replace(fetched, cursor=after_slices(after, None, None, now))
+        filled = _filled(await self._slices(gap), papers, known)
+        if verdict is Verdict.SHORT and filled.confirms(shown):
+            fetched = replace(fetched, verdict=Verdict.OK)
+            after = shown.advanced(cursor, Verdict.OK, now)
+        return filled.added_to(fetched, after_slices(after, gap, filled.through, now), gap)
 
     async def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
         """Everything announced on the days [since, until], oldest first, a slice at a time; ends
         with the first slice that failed, and what came before it holds."""
         async for part in self.api.submitted(eastern.submitted_from(since), until):
             yield Fetched(part.verdict, part.message, backfill=part.papers, bad=part.bad)
-
-    async def _mended(self, fetched: Fetched, known: Known, now: datetime) -> Fetched:
-        """`fetched`, with the papers of the days that are missing by now."""
-        gap = missing(fetched.cursor, fetched.verdict, now)
-        if gap is None:
-            return replace(fetched, cursor=after_slices(fetched.cursor, None, None, now))
-        slices = await self._slices(gap)
-        found = [paper for part in slices for paper in part.papers]
-        known_ids = known([paper.ids[0] for paper in found])
-        new = tuple(p for p in found if p.ids[0] not in known_ids or p.version > 1)
-        failed = next((part for part in slices if part.verdict is not Verdict.OK), None)
-        through = max((part.through for part in slices if part.through), default=None)
-        return Fetched(
-            verdict=failed.verdict if failed and fetched.verdict.healthy else fetched.verdict,
-            message=_told(fetched.message, gap, len(new), through, failed),
-            listings=fetched.listings,
-            backfill=new,
-            bad=(*fetched.bad, *(bad for part in slices for bad in part.bad)),
-            cursor=after_slices(fetched.cursor, gap, through, now),
-        )
 
     async def _slices(self, gap: Gap) -> list[Slice]:
         slices: list[Slice] = []
@@ -106,11 +94,53 @@ def _of_known_works(papers: Sequence[Listing], known: Known) -> tuple[Listing, .
     return tuple(p for p in papers if p.announce not in _REPLACED or not ours.isdisjoint(p.ids))
 
 
-def _told(said: str, gap: Gap, new: int, through: date | None, failed: Slice | None) -> str:
-    days = str(gap.first) if gap.first == gap.last else f"{gap.first} to {gap.last}"
-    told = f"{days} asked through the API: {new or 'no'} papers were missing"
-    if failed:
-        told += f"; unfinished: {failed.message}"
-    elif through is None or through < gap.last:
-        told += f"; done to {through}, goes on next time"
-    return f"{said}; {told}" if said else told
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """What the API told of a gap: `told` ids, the papers we lacked, newer versions of others."""
+
+    told: frozenset[str]
+    lacked: tuple[Listing, ...]
+    revised: tuple[Listing, ...]
+    bad: tuple[BadEntry, ...]
+    through: date | None
+    failed: Slice | None
+
+    def confirms(self, shown: Announcement) -> bool:
+        """True where a short announcement is just a small one: the API knows what the feed shows
+        (its index is not behind) and next to nothing that we lack."""
+        added = {paper.ids[0] for paper in shown.added}
+        return max(len(added - self.told), len(self.lacked)) <= len(added) * SLACK
+
+    def added_to(self, fetched: Fetched, cursor: Mapping[str, str], gap: Gap) -> Fetched:
+        worse = self.failed is not None and fetched.verdict.healthy
+        return Fetched(
+            verdict=self.failed.verdict if self.failed and worse else fetched.verdict,
+            message=self._said(fetched.message, gap),
+            listings=fetched.listings,
+            backfill=(*self.lacked, *self.revised),
+            bad=(*fetched.bad, *self.bad),
+            cursor=cursor,
+        )
+
+    def _said(self, before: str, gap: Gap) -> str:
+        days = str(gap.first) if gap.first == gap.last else f"{gap.first} to {gap.last}"
+        said = f"{days} asked through the API: {len(self.lacked) or 'no'} papers were missing"
+        if self.failed:
+            said += f"; unfinished: {self.failed.message}"
+        elif self.through is None or self.through < gap.last:
+            said += f"; done to {self.through}, goes on next time"
+        return f"{before}; {said}" if before else said
+
+
+def _filled(slices: Sequence[Slice], papers: Sequence[Listing], known: Known) -> _Filled:
+    found = {paper.ids[0]: paper for part in slices for paper in part.papers}
+    shown = {paper.ids[0] for paper in papers}
+    ours = known(list(found)) if found else frozenset()
+    return _Filled(
+        told=frozenset(found),
+        lacked=tuple(p for id_, p in found.items() if id_ not in ours and id_ not in shown),
+        revised=tuple(p for id_, p in found.items() if id_ in ours and p.version > 1),
+        bad=tuple(bad for part in slices for bad in part.bad),
+        through=max((part.through for part in slices if part.through), default=None),
+        failed=next((part for part in slices if part.verdict is not Verdict.OK), None),
+    )

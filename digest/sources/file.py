@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -56,6 +58,8 @@ def read_paper(line: str) -> Listing:
     """One line. Raises Unreadable that names what is wrong with it."""
     if len(line) > MAX_LINE:
         raise Unreadable(f"is longer than {MAX_LINE:,} characters")
+    if re.search("[\ud800-\udfff]", line):  # bytes that could not be decoded
+        raise Unreadable("is not UTF-8")
     try:
         row = json.loads(line.strip("\ufeff \t\r\n"))
     except (ValueError, RecursionError) as error:
@@ -167,9 +171,11 @@ class FileSource:
 
     def _fetch(self, cursor: Mapping[str, str]) -> Fetched:
         if not self.spec.trusted:
-            return Fetched(Verdict.REFUSED, f"{self.path}: only the operator may name a file")
+            return _refused(f"{self.path}: only the operator may name a file", cursor)
         try:
             about = self.path.stat()
+            if not stat.S_ISREG(about.st_mode):
+                return _refused(f"{self.path} is no plain file: correct the path", cursor)
             stamp = f"{about.st_mtime_ns}:{about.st_size}"
             if cursor.get("stamp") == stamp:
                 return Fetched(Verdict.NOT_MODIFIED, cursor=dict(cursor))
@@ -178,10 +184,14 @@ class FileSource:
                 return Fetched(Verdict.TOO_LARGE, large, cursor=dict(cursor))
             with self.path.open(encoding="utf-8", errors="replace") as lines:
                 papers, bad = read_papers(lines)
-        except OSError as error:
-            said = f"{self.path}: {error.strerror}: correct the path or its rights"
-            return Fetched(Verdict.REFUSED, said, cursor=dict(cursor))
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+            said = f"{self.path}: {getattr(error, 'strerror', error)}: correct path or rights"
+            return _refused(said, cursor)
         return _judged(papers, bad, cursor, stamp)
+
+
+def _refused(said: str, cursor: Mapping[str, str]) -> Fetched:
+    return Fetched(Verdict.REFUSED, said, cursor=dict(cursor))
 
 
 def _judged(

@@ -10,9 +10,9 @@ from statistics import median
 from digest.model import Verdict
 
 ENOUGH = 4  # earlier counts of a weekday without which it has no usual count
-SHORT = 0.6  # of the usual count
-ENOUGH_DAYS = 8  # earlier counts of any weekday, to fall back on
-VERY_SHORT = 0.25  # of their median: weekdays differ by a factor of two
+SHORT = 0.7  # of the usual count
+ENOUGH_DAYS = 5  # earlier counts of any weekday, to fall back on
+VERY_SHORT = 0.5  # of their median, since weekdays differ
 FRESH = 0.2  # of what is shown must be unseen, else it repeats itself
 SILENT_DAYS = 60  # after which a feed without a calendar is called stale
 

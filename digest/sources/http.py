@@ -93,6 +93,7 @@ class Web:
         self._client: httpx.AsyncClient | None = None
         self._turns: dict[str, asyncio.Lock] = {}
         self._free_at: dict[str, float] = {}
+        self._patient_until: dict[str, float] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,7 +122,8 @@ class Web:
             host = httpx.URL(url).host
         except (httpx.InvalidURL, TypeError, ValueError) as error:
             return Answer(Verdict.REFUSED, f"{url[:200]}: no web address: {error}", url)
-        async with self._turn(host) as wait:
+        async with self._turn(host):
+            wait = self._patience(url)
             if wait > spec.timeout:
                 asked = f"{host} asked us to wait; {wait:.0f} s are left: asked again after that"
                 return Answer(Verdict.HTTP_ERROR, asked, url, retry_after=wait)
@@ -136,18 +138,23 @@ class Web:
                 return Answer(Verdict.HTTP_ERROR, f"{host}: {_cause(error)}", url)
 
     @asynccontextmanager
-    async def _turn(self, host: str) -> AsyncIterator[float]:
-        """Our turn at a host that has an interval, and the seconds still to wait for it."""
-        loop = asyncio.get_running_loop()
+    async def _turn(self, host: str) -> AsyncIterator[None]:
+        """Our turn at a host that has an interval: one request at a time, and rests between."""
         if host not in self._intervals:
-            yield max(0.0, self._free_at.get(host, 0.0) - loop.time())
+            yield
             return
+        loop = asyncio.get_running_loop()
         async with self._turns.setdefault(host, asyncio.Lock()):
+            await asyncio.sleep(max(0.0, self._free_at.get(host, 0.0) - loop.time()))
             try:
-                yield max(0.0, self._free_at.get(host, 0.0) - loop.time())
+                yield
             finally:
-                free = loop.time() + self._intervals[host]
-                self._free_at[host] = max(free, self._free_at.get(host, 0.0))
+                self._free_at[host] = loop.time() + self._intervals[host]
+
+    def _patience(self, url: str) -> float:
+        """Seconds for which the server wants this address (whatever its query) left alone."""
+        until = self._patient_until.get(url.partition("?")[0], 0.0)
+        return max(0.0, until - asyncio.get_running_loop().time())
 
     async def _patiently(self, url: str, spec: SourceSpec, headers: dict[str, str]) -> Answer:
         """Ask; where the server wants us to wait a little, wait and ask once more."""
@@ -156,8 +163,8 @@ class Web:
             await asyncio.sleep(answer.retry_after)
             answer = await self._follow(url, spec, headers)
         if answer.retry_after:
-            host = httpx.URL(answer.url).host
-            self._free_at[host] = asyncio.get_running_loop().time() + answer.retry_after
+            until = asyncio.get_running_loop().time() + answer.retry_after
+            self._patient_until[url.partition("?")[0]] = until
         return answer
 
     async def _follow(self, url: str, spec: SourceSpec, headers: dict[str, str]) -> Answer:

@@ -42,6 +42,7 @@ class _Page:
     bad: tuple[BadEntry, ...] = ()
     entries: int = 0
     validators: Mapping[str, str] | None = None
+    hopeless: bool = False
 
 
 class HuggingFaceSource:
@@ -62,7 +63,7 @@ class HuggingFaceSource:
         for day in due(asked, today):
             page = await self._page(day, _validators(cursor, day))
             pages.append(page)
-            if page.verdict in {Verdict.TIMEOUT, Verdict.REFUSED}:
+            if page.hopeless:
                 break  # it would be so for every other day too
         papers = tuple(identity.fold([paper for page in pages for paper in page.papers]))
         fresh = unseen(papers, cursor)
@@ -116,7 +117,8 @@ def _validators(cursor: Mapping[str, str], day: date) -> Mapping[str, str]:
 
 def _read(day: date, answer: Answer) -> _Page:
     if not answer.ok:
-        return _Page(day, answer.verdict, answer.message)
+        for_all = answer.verdict in {Verdict.TIMEOUT, Verdict.REFUSED} or answer.retry_after > 0
+        return _Page(day, answer.verdict, answer.message, hopeless=for_all)
     try:
         rows = json.loads(answer.body)
     except (ValueError, RecursionError) as error:

@@ -208,16 +208,25 @@ def _homes(tx: Tx, listings: Sequence[Listing]) -> tuple[list[int | None], int]:
     homes: list[int | None] = []
     merged = 0
     for item in listings:
-        found = sorted({keys[i] for i in item.ids if i in keys and not i.startswith(WEAK)})
-        if not found:
-            weak = sorted({keys[i] for i in item.ids if i in keys})
-            found = [key for key in weak if not _conflict(item, schemes[key])][:1]
+        found = _found(item, keys, schemes)
         for loser in found[1:]:
             merge(tx, found[0], loser)
+            schemes[found[0]] |= schemes[loser]
             keys = {id_: found[0] if key == loser else key for id_, key in keys.items()}
+            homes = [found[0] if home == loser else home for home in homes]
             merged += 1
         homes.append(found[0] if found else None)
     return homes, merged
+
+
+def _found(item: Listing, keys: dict[str, int], schemes: dict[int, set[str]]) -> list[int]:
+    """The rows that are this work, the one seen first at the head: those with one of its strong
+    ids, and one with its weak id where no scheme says that it is another work."""
+    strong = {keys[id_] for id_ in item.ids if id_ in keys and not id_.startswith(WEAK)}
+    weak = {keys[id_] for id_ in item.ids if id_ in keys and id_.startswith(WEAK)} - strong
+    taken = _strong_schemes(item).union(*(schemes[key] for key in strong)) - {_scheme(WEAK)}
+    same = [key for key in sorted(weak) if not schemes[key] & taken]
+    return sorted([*strong, *same[:1]])
 
 
 def _scheme(id_: str) -> str:
@@ -234,9 +243,9 @@ def _schemes(tx: Tx, keys: Collection[int]) -> dict[int, set[str]]:
     return found
 
 
-def _conflict(item: Listing, schemes: set[str]) -> bool:
+def _strong_schemes(item: Listing) -> set[str]:
     """Two different ids of one scheme (two arXiv numbers) are two works, whatever the title."""
-    return bool(schemes & {_scheme(id_) for id_ in item.ids if not id_.startswith(WEAK)})
+    return {_scheme(id_) for id_ in item.ids if not id_.startswith(WEAK)}
 
 
 def _insert(tx: Tx, source: str, fresh: Sequence[Listing], now: datetime) -> list[int]:
@@ -274,21 +283,37 @@ def _revise(tx: Tx, source: str, stored: Sequence[tuple[Listing, int]], now: dat
     """A newer version becomes the current text; what an older text lacked is filled in."""
     have = {paper.key: paper for paper in by_keys(tx, {key for _, key in stored})}
     versions = _versions(tx, have)
-    current = {key: paper.revision for key, paper in have.items()}
+    last = _last_revisions(tx, have)
+    written: set[int] = set()
     texts, newer = [], 0
     for item, key in stored:
         is_newer = item.version > versions[key]
         better = item if is_newer else _filled(have[key], item)
-        if better is None or (not is_newer and current[key] > have[key].revision):
+        if better is None or (not is_newer and key in written):
             continue
         newer += is_newer
-        current[key] += 1
-        texts.append(_text(source, better, key, current[key], now))
+        last[key] += 1
+        written.add(key)
+        texts.append(_text(source, better, key, last[key], now))
         versions[key] = max(versions[key], item.version)
     if texts:
         tx.execute(insert(t.revisions), texts)
-        _point_to(tx, {row["paper"] for row in texts}, current, versions)
+        _point_to(tx, written, last, versions)
     return newer
+
+
+def _last_revisions(tx: Tx, keys: Collection[int]) -> dict[int, int]:
+    """The highest number of each paper's texts: above the current one where works were merged."""
+    r = t.revisions.c
+    return {
+        row.paper: row.last
+        for part in chunks(keys)
+        for row in tx.execute(
+            select(r.paper, func.max(r.revision).label("last"))
+            .where(r.paper.in_(part))
+            .group_by(r.paper)
+        )
+    }
 
 
 def _point_to(

@@ -16,24 +16,33 @@ MAX_AUTHOR = 200
 
 _ROOM = 10  # markup may be this many times as long as what it says; the rest is not read
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
-_TAGS = (
+_HTML = (
     "a abbr article b big blockquote body br center cite code dd del div dl dt em figcaption figure"
     " font footer h1 h2 h3 h4 h5 h6 head header hr html i iframe img inf ins kbd li link main mark"
-    " meta nav object ol p pre q s samp script section small span strike strong style sub sup svg"
+    " meta nav object ol p pre q s samp script section small span strike strong style sub sup"
     " table tbody td tfoot th thead title tr tt u ul var"
-    " math annotation annotation-xml maction menclose merror mfenced mfrac mglyph mi mmultiscripts"
-    " mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt mstyle msub msubsup msup"
-    " mtable mtd mtext mtr munder munderover none semantics"
 )
-_NAME = (
-    r"(?:jats:\w[\w-]*|mml:\w[\w-]*|(?:" + "|".join(map(re.escape, _TAGS.split())) + r")(?![\w:-]))"
+_MATHML = (
+    "math svg annotation annotation-xml maction menclose merror mfenced mfrac mglyph mi"
+    " mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt mstyle msub"
+    " msubsup msup mtable mtd mtext mtr munder munderover none semantics"
 )
+
+
+def _one_of(names: str) -> str:
+    return "(?:" + "|".join(map(re.escape, names.split())) + r")(?![\w:-])"
+
+
+_NAME = rf"(?:(?:jats|mml):\w[\w-]*|{_one_of(_HTML)}|{_one_of(_MATHML)})"
 _TAG = re.compile(rf"</?{_NAME}[^<>]*>|<!--|<!\[CDATA\[", re.I)
 _NOT_A_TAG = re.compile(rf"<(?!/?{_NAME}[^<>]*>|!--)", re.I)
 _HEADING = re.compile(r"<((?:jats:)?title|h[1-6]|b|strong)>\s*abstract\s*</\1>", re.I)
 _BLOCK = re.compile(r"</?(?:jats:)?(?:p|br|div|li|h[1-6]|tr|td|title|sec|section)\b[^<>]*>", re.I)
 _SCRIPT = re.compile(r"<(?:jats:)?(sup|sub)(?:\s[^<>]*)?>([^<>]{0,40})</(?:jats:)?\1\s*>", re.I)
-_WITH_CONTENT = {"script", "style", "annotation", "annotation-xml", "mml:annotation", "iframe"}
+# nh3 would drop these whole; of a formula what it shows is kept, not its source.
+_FORMULA = re.compile(rf"</?(?:mml:)?{_one_of(_MATHML)}[^<>]*>", re.I)
+_SOURCE = re.compile(r"<((?:mml:)?annotation)\b[^<>]*>[^<>]*</\1\s*>", re.I)
+_WITH_CONTENT = {"script", "style", "iframe"}
 # Controls, marks that turn the direction of writing, unpaired surrogates, private and no letters.
 _UNSEEN = re.compile(
     "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffc"
@@ -52,14 +61,12 @@ def clean_title(raw: str) -> str:
 def clean_abstract(raw: str) -> str:
     """An abstract: plain Unicode on one line, at most 10,000 characters. The word "Abstract" at
     its head goes; where there is nothing else, nothing is left."""
-    return re.sub(
-        r"^\s*abstract\b\s*[:.–—-]*\s*(?=[A-Z\d]|$)", "", clean_line(raw, MAX_ABSTRACT), flags=re.I
-    )
+    return _OPENING.sub("", clean_line(raw, MAX_ABSTRACT))
 
 
 def clean_line(raw: str, bound: int) -> str:
     """Any text of a source as plain Unicode on one line of at most `bound` characters."""
-    text = raw[: max(bound * _ROOM, 4000)]
+    text = raw[: max(4000, min(bound * _ROOM, bound + 90_000))]
     if "&" in text:
         text = _unescape(text)
     if "<" in text:
@@ -103,9 +110,10 @@ def _without_tags(text: str) -> str:
     text = _HEADING.sub(" ", text.replace("<![CDATA[", "").replace("]]>", ""))
     text = _SCRIPT.sub(lambda m: scripted(m[2].strip(), up=m[1].lower() == "sup"), text)
     text = _BLOCK.sub(lambda m: " " + m[0], text)
+    text = _FORMULA.sub("", _SOURCE.sub("", text))
     text = _NOT_A_TAG.sub("&lt;", text.replace("&", "&amp;"))
-    if "-->" not in text:  # a comment that never ends must not swallow the text
-        text = text.replace("<!--", "&lt;!--")
+    closed, end, rest = text.rpartition("-->")
+    text = closed + end + rest.replace("<!--", "&lt;!--")  # one never closed swallows nothing
     shown = nh3.clean(text, tags=set(), clean_content_tags=_WITH_CONTENT)
     return _ENTITY.sub(_meant, shown)
 

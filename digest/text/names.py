@@ -10,7 +10,7 @@ from digest.text.clean import MAX_AUTHOR, clean_line, excerpt
 from digest.text.words import fold
 
 MAX_AUTHORS = 6000  # the longest lists of particle physics stay whole
-_MAX_LIST = 400_000  # characters of one author string that are read
+_MAX_LIST = 200_000  # characters of one author string that are read
 
 _INITIALS = re.compile(r"(?:[^\W\d_]{1,2}\.[\s-]*)+[^\W\d_]?|[^\W\d_](?:-?[^\W\d_]){0,2}")
 _SUFFIX = re.compile(r"(?:jr|sr|ii|iii|iv|phd|md)\.?", re.I)

@@ -37,7 +37,7 @@ _LEFT_OVER = re.compile(r"\\+(?=[A-Za-z])|\\")
 
 def has_tex(text: str) -> bool:
     """True where `text` holds anything that only TeX would write."""
-    return any(sign in text for sign in "\\$~{") and _SIGN.search(text) is not None
+    return "``" in text or (any(c in text for c in "\\$~{") and _SIGN.search(text) is not None)
 
 
 def from_tex(text: str) -> str:
@@ -163,9 +163,15 @@ class _Reader:
         """An optional `[argument]`, if one follows."""
         if self._peek() != "[":
             return ""
-        plain = self.tokens[self.at][0]
-        end = plain.find("]")
-        return self._take(end + 1)[1:-1] if 0 < end < 200 else ""
+        start = self.tokens[self.at].start()
+        end = self.text.find("]", start, start + 200)
+        if end < 0:
+            return ""
+        while self.at < len(self.tokens) and self.tokens[self.at].end() <= end:
+            self.at += 1
+        if self.at < len(self.tokens):
+            self._take(end + 1 - self.tokens[self.at].start())
+        return self.text[start + 1 : end]
 
     def _dollar(self, at: int) -> str:
         """A `$` opens or closes a formula, or is money. As pandoc decides: a formula does not
@@ -239,7 +245,7 @@ class _Reader:
         return self._shown(name)
 
     def _dropped(self) -> str:
-        while self._peek() == "[" and self._option():
+        while self._option():
             pass
         if self._peek() == "{":
             self._argument()

@@ -23,7 +23,7 @@ def fold(text: str) -> str:
     text = text.lower()
     if text.isascii():
         return text
-    return _MARKS.sub("", unicodedata.normalize("NFKD", text.translate(_PLAIN)))
+    return _MARKS.sub("", unicodedata.normalize("NFKD", text.translate(_PLAIN)).lower())
 
 
 def words(text: str) -> list[str]:
