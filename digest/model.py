@@ -7,7 +7,7 @@ A `key` is a row's integer key in the store and never leaves this installation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -285,7 +285,7 @@ class Match:
     paper: Paper
     section: str
     score: float
-    reasons: tuple[Reason, ...]
+    reasons: Sequence[Reason]  # may be worked out only when looked at: most never are
 
 
 FOLLOWED = "Authors you follow"

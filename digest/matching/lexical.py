@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from digest.matching import Matcher, Ranking, Reader
 from digest.matching.picking import FOLLOW, POPULAR, Pick, Picked, Picker, votes
-from digest.matching.reasons import Explainer
+from digest.matching.reasons import Explainer, Why
 from digest.matching.scoring import Block
 from digest.matching.space import Space
 from digest.matching.vocabulary import Vocabulary
@@ -139,7 +139,9 @@ class LexicalPrepared:
             paper=self._shelf.papers[pick.paper],
             section=_section(asked, pick),
             score=_score(pick.z),
-            reasons=self._explainer.explain(asked, batch.block, start, batch.examples, pick),
+            reasons=Why(
+                lambda: self._explainer.explain(asked, batch.block, start, batch.examples, pick)
+            ),
         )
 
 

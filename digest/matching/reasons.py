@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import overload
 
 from digest.matching.picking import FOLLOW, POPULAR, Pick, votes
 from digest.matching.scoring import Block
@@ -18,10 +19,46 @@ MOST = 4  # reasons of one match
 MOST_WORDS = 2  # of them from one wish
 LOOKED_AT = 6  # found words among which those in the title go first
 CLOSE = 0.06  # cosine from which a paper is called close to a seed: 1 in 1,000 chance pairs
-TEXTS, FINDINGS = 1_000, 100_000  # remembered
+TEXTS = 10_000  # remembered, some 5 KB each
 
 Seeds = dict[int, tuple[str, float]]
 """{paper: (id of its closest example, cosine)}."""
+
+
+class Why(Sequence[Reason]):
+    """The reasons of one match, worked out when they are first looked at."""
+
+    __slots__ = ("_explain", "_reasons")
+
+    def __init__(self, explain: Callable[[], tuple[Reason, ...]]) -> None:
+        self._explain: Callable[[], tuple[Reason, ...]] | None = explain
+        self._reasons: tuple[Reason, ...] = ()
+
+    @property
+    def _found(self) -> tuple[Reason, ...]:
+        if self._explain is not None:
+            self._reasons = self._explain()
+            self._explain = None  # and with it the batch that it was worked out from
+        return self._reasons
+
+    @overload
+    def __getitem__(self, index: int) -> Reason: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Reason]: ...
+    def __getitem__(self, index: int | slice) -> Reason | Sequence[Reason]:
+        return self._found[index]
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._found == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._found)
+
+    def __repr__(self) -> str:
+        return repr(self._found)
 
 
 class Explainer:
@@ -30,7 +67,6 @@ class Explainer:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._spellings: dict[int, Spellings] = {}
-        self._found: dict[tuple[int, tuple[str, ...]], Reason | None] = {}
 
     def explain(
         self, asked: Asked, block: Block, start: int, examples: Sequence[Paper], pick: Pick
@@ -96,7 +132,8 @@ class Explainer:
                     yield Reason(ReasonKind.AUTHOR, spelled, "authors")
 
     def _terms(self, wish: Wish, paper: int) -> list[Reason]:
-        found = (self._term(paper, stems(term.text)) for term in wish.terms)
+        there = (t for t in wish.terms if self._shelf.holding(t.text) >> paper & 1)
+        found = (self._term(paper, stems(term.text)) for term in there)
         return _title_first(islice(filter(None, found), LOOKED_AT))[:MOST_WORDS]
 
     # -------------------------------------------------------------- what was learnt
@@ -119,13 +156,8 @@ class Explainer:
 
     def _term(self, paper: int, wanted: tuple[str, ...]) -> Reason | None:
         """Stems in a row, as the paper spells them, if it holds them."""
-        key = paper, wanted
-        if key not in self._found:
-            if len(self._found) >= FINDINGS:
-                self._found.clear()
-            spelled, where = self._spelling(paper).of_stems(wanted)
-            self._found[key] = Reason(ReasonKind.TERM, spelled, where) if spelled else None
-        return self._found[key]
+        spelled, where = self._spelling(paper).of_stems(wanted)
+        return Reason(ReasonKind.TERM, spelled, where) if spelled else None
 
     def _spelling(self, paper: int) -> Spellings:
         if paper not in self._spellings:
