@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64encode
 from enum import StrEnum
 
 from itsdangerous import BadSignature, Signer
@@ -16,7 +16,7 @@ from digest.errors import TokenError
 
 
 class Purpose(StrEnum):
-    """What a link is for; the first part of its path."""
+    """What a token is for: the first part of a page's path, or of an address that takes mail."""
 
     CONFIRM = "c"
     UNSUBSCRIBE = "u"
@@ -24,6 +24,12 @@ class Purpose(StrEnum):
     FEEDBACK = "f"  # value: subscriber key
     LETTER = "l"  # value: edition key: the letter as a page
     BOUNCE = "b"  # value: delivery key, in the envelope sender (VERP)
+    LEAVE_BY_MAIL = "unsub"  # value: subscriber key, in the mailto of List-Unsubscribe
+
+
+BY_MAIL = frozenset((Purpose.BOUNCE, Purpose.LEAVE_BY_MAIL))
+"""Whose tokens stand in the local part of an address. On its way its capitals may get lost, so
+these tokens have none, are read in either case, and are short: 64 octets are all there is."""
 
 
 class Links:
@@ -32,7 +38,7 @@ class Links:
     def __init__(self, secret: str, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
         self._secret = secret.encode()
-        self._signers = {purpose: self._signer(purpose) for purpose in Purpose}
+        self._signers = {p: self._signer(p) for p in Purpose if p not in BY_MAIL}
 
     def _signer(self, purpose: Purpose) -> Signer:
         return Signer(
@@ -44,22 +50,43 @@ class Links:
         )
 
     def token(self, purpose: Purpose, value: str | int) -> str:
-        """`value` and its signature, safe in a URL and in the local part of an address."""
+        """`value` and its signature, safe in a URL, or for BY_MAIL in the local part of an
+        address; there the value must be a number."""
+        if purpose in BY_MAIL:
+            return f"{value}.{self._signature_by_mail(purpose, str(value))}"
         return self._signers[purpose].sign(str(value)).decode()
+
+    def _signature_by_mail(self, purpose: Purpose, value: str) -> str:
+        """160 bits in 32 characters of base32 (RFC 4648), all of them small."""
+        mac = hmac.new(self._secret, f"mail\0{purpose}\0{value}".encode(), hashlib.sha256)
+        return b32encode(mac.digest()[:20]).decode().lower()
 
     def read(self, purpose: Purpose, token: str) -> str:
         """The value of a token made for this purpose. Raises TokenError for any other.
 
-        Only the very token that `token` makes: base64 would also let other spellings through.
+        Only the very token that `token` makes, for BY_MAIL in either case: base64 would also let
+        other spellings through.
         """
+        by_mail = purpose in BY_MAIL
+        value = self._read_by_mail(purpose, token) if by_mail else self._read(purpose, token)
+        if not value:
+            raise TokenError("this link is damaged or was made for another purpose")
+        return value
+
+    def _read(self, purpose: Purpose, token: str) -> str:
         value, _, _ = token.rpartition(".")
         try:
             self._signers[purpose].unsign(token)
         except (BadSignature, UnicodeError):
-            value = ""
-        if not value or token != self.token(purpose, value):
-            raise TokenError("this link is damaged or was made for another purpose")
-        return value
+            return ""
+        return value if token == self.token(purpose, value) else ""
+
+    def _read_by_mail(self, purpose: Purpose, token: str) -> str:
+        value, _, signature = token.rpartition(".")
+        if not (token.isascii() and value.isdigit()):
+            return ""
+        expected = self._signature_by_mail(purpose, value)
+        return value if hmac.compare_digest(expected, signature.lower()) else ""
 
     def url(self, purpose: Purpose, value: str | int, tail: str = "") -> str:
         """`{site}/{purpose}/{token}{tail}`."""

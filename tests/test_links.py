@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.errors import TokenError
-from digest.links import Links, Purpose
+from digest.links import BY_MAIL, Links, Purpose
 
 SITE = "https://digest.example.org"
 LINKS = Links("a secret", SITE)
@@ -35,7 +35,8 @@ def test_a_token_changed_in_one_character_is_refused(
 ) -> None:
     token = LINKS.token(purpose, key)
     spot = data.draw(st.integers(0, len(token) - 1))
-    other = data.draw(st.characters(codec="ascii").filter(lambda c: c != token[spot]))
+    same = {token[spot], token[spot].upper()} if purpose in BY_MAIL else {token[spot]}
+    other = data.draw(st.characters(codec="ascii").filter(lambda c: c not in same))
     with pytest.raises(TokenError):
         LINKS.read(purpose, token[:spot] + other + token[spot + 1 :])
 
@@ -69,6 +70,8 @@ def test_a_token_is_the_same_for_ever() -> None:
     """An unsubscribe link of an old letter must work (RFC 8058); changing this breaks them all."""
     expected = "7.B2xwW8kVcN3iO2E4FvdxtV46L9qLAHnzC70CpR5HQbc"
     assert expected == LINKS.token(Purpose.UNSUBSCRIBE, 7)
+    expected = "7.depydx6ndarwrprkqkwmvlx6ptdqiha2"
+    assert expected == LINKS.token(Purpose.LEAVE_BY_MAIL, 7)
 
 
 @given(st.sampled_from(Purpose), keys)
@@ -79,9 +82,27 @@ def test_a_token_is_safe_in_a_url_and_in_the_local_part_of_an_address(
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", token)
 
 
-def test_an_address_with_a_token_keeps_to_the_64_octets_of_a_local_part() -> None:
-    token = LINKS.token(Purpose.UNSUBSCRIBE, 10**12 - 1)  # RFC 5321 4.5.3.1.1
-    assert len(f"unsub+{token}") <= 64
+@pytest.mark.parametrize("purpose", sorted(BY_MAIL))
+def test_an_address_with_a_token_keeps_to_the_64_octets_of_a_local_part(purpose: Purpose) -> None:
+    token = LINKS.token(purpose, 2**63 - 1)  # RFC 5321 4.5.3.1.1
+    assert len(f"{purpose}+{token}") <= 64
+
+
+@given(st.sampled_from(sorted(BY_MAIL)), keys, st.data())
+def test_a_token_of_an_address_is_read_whatever_became_of_its_capitals(
+    purpose: Purpose, key: int, data: st.DataObject
+) -> None:
+    token = LINKS.token(purpose, key)
+    shouted = data.draw(st.lists(st.booleans(), min_size=len(token), max_size=len(token)))
+    arrived = "".join(c.upper() if up else c for c, up in zip(token, shouted, strict=True))
+    assert token == token.lower()
+    assert str(key) == LINKS.read(purpose, arrived)
+
+
+@pytest.mark.parametrize("purpose", sorted(set(Purpose) - BY_MAIL))
+def test_a_token_of_a_page_is_read_as_it_was_made_only(purpose: Purpose) -> None:
+    with pytest.raises(TokenError):
+        LINKS.read(purpose, LINKS.token(purpose, 7).lower())
 
 
 def test_a_url_names_site_purpose_and_token() -> None:

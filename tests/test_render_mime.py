@@ -184,9 +184,10 @@ def fields(envelope: Envelope) -> list[tuple[str, str]]:
 
 def test_the_headers_a_server_received_are_these(arrived: Envelope) -> None:
     token = sample.LINKS.token(Purpose.UNSUBSCRIBE, READER.key)
+    by_mail = sample.LINKS.token(Purpose.LEAVE_BY_MAIL, READER.key)
     ways = (
         f"<https://digest.example.org/u/{token}>, "
-        f"<mailto:unsub+{token}@bounces.example.org?subject=unsubscribe>"
+        f"<mailto:unsub+{by_mail}@bounces.example.org?subject=unsubscribe>"
     )
     expected = {
         "From": "Paper Digest <digest@example.org>",

@@ -182,14 +182,15 @@ class Renderer:
         """VERP: a bounce names the delivery it belongs to, whoever writes it."""
         if not self.site.bounce_domain:
             return _bare(self.site.mail_from)
-        return f"b+{self._links.token(Purpose.BOUNCE, delivery.key)}@{self.site.bounce_domain}"
+        token = self._links.token(Purpose.BOUNCE, delivery.key)
+        return f"{Purpose.BOUNCE}+{token}@{self.site.bounce_domain}"
 
     def _list_headers(self, reader: Subscriber) -> bytes:
         """How to leave in one click (RFC 8058): the web address first, on one line."""
-        token = self._links.token(Purpose.UNSUBSCRIBE, reader.key)
-        ways = f"<{self._links.base_url}/{Purpose.UNSUBSCRIBE}/{token}>"
+        ways = f"<{self._links.url(Purpose.UNSUBSCRIBE, reader.key)}>"
         if domain := self.site.bounce_domain:
-            ways += f", <mailto:unsub+{token}@{domain}?subject=unsubscribe>"
+            token = self._links.token(Purpose.LEAVE_BY_MAIL, reader.key)
+            ways += f", <mailto:{Purpose.LEAVE_BY_MAIL}+{token}@{domain}?subject=unsubscribe>"
         return header("List-Unsubscribe", ways) + self._fixed_list
 
 
