@@ -14,11 +14,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from xml.parsers import expat
 
 import feedparser
 
 from digest.model import Verdict
 
+LENIENT = 5_000_000  # characters; what is longer must be well-formed, for that is read quickly
 _ROOTS = ("rss", "feed", "rdf:rdf", "rdf", "channel")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]+")
 _DECLARED = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{1,40})", re.I)
@@ -113,12 +115,22 @@ def _refusal(text: str) -> str:
         opening = text[start : start + 200].lower()
     root = re.match(r"<([a-z][\w:.-]*)", opening)
     if root and root[1] in _ROOTS:
-        return ""
+        wrong = _ill_formed(text) if len(text) > LENIENT else ""
+        return wrong and f"not well-formed ({wrong}), and too long to be read leniently"
     if opening.startswith("<!doctype html") or (root and root[1] in {"html", "head", "body"}):
         title = _PAGE_TITLE.search(text[:20_000])
         named = f' "{html.unescape(" ".join(title[1].split()))}"' if title else ""
         return f"a web page{named}, not a feed: correct the address, or ask its operator"
     return f"not a feed: it begins with {' '.join(opening[:40].split())!r}"
+
+
+def _ill_formed(text: str) -> str:
+    """What is wrong with it as XML; entities are not declared here, so none expands."""
+    try:
+        expat.ParserCreate().Parse(text.encode(), True)
+    except expat.ExpatError as error:
+        return str(error)
+    return ""
 
 
 def _after_prolog(text: str, start: int = 0) -> int:
