@@ -266,6 +266,76 @@ def test_a_confirmation_has_no_list_headers(renderer: Renderer) -> None:
     ] == []
 
 
+# ------------------------------------------------------------------ the letter as a page
+
+
+@pytest.fixture(scope="module")
+def page(renderer: Renderer) -> str:
+    return renderer.page(sample.sample_edition(), READER.cadence.zone, PAPERS)
+
+
+def test_the_page_of_a_letter_has_its_papers_sections_and_words(shown: Parts, page: str) -> None:
+    for tag in ("title", "h1", "h2"):
+        texts = [[text_of(found) for found in all_of(html, tag)] for html in (shown.html, page)]
+        assert texts[0] == texts[1]
+    assert "by Ingrid Solheim, whom you follow" in page
+    assert "Graph neural networks in chemistry" in page
+
+
+def test_the_page_of_a_letter_has_no_address_and_no_token(page: str) -> None:
+    """Whoever is shown the page must not be able to act for its reader."""
+    keys = (READER.key, DELIVERY.key, sample.sample_edition().key)
+    tokens = [sample.LINKS.token(purpose, key) for purpose in Purpose for key in keys]
+    assert [token for token in tokens if token.lower() in page.lower()] == []
+    assert re.findall(r"digest\.example\.org/\w*/", page) == []
+    assert "jane" not in page.lower()
+    assert re.findall(r"[\w.+-]+@[\w.-]+", page) == []
+
+
+def test_the_page_of_a_letter_does_not_tell_where_and_when_its_reader_lives(
+    shown: Parts, page: str
+) -> None:
+    for private in ("Europe/Berlin", "3 March 2025", "08:00", "due on"):
+        assert private in shown.html
+        assert private not in page
+
+
+def test_the_page_of_a_letter_names_no_paper_that_its_reader_likes(shown: Parts, page: str) -> None:
+    assert "close to your seed 2305.01234" in shown.html
+    assert "2305.01234" not in page
+
+
+def test_the_page_of_a_letter_says_whose_it_was_and_where_to_subscribe(page: str) -> None:
+    assert "that reader is the “you” in it" in page
+    assert "https://digest.example.org/#subscribe" in links_of(page)
+
+
+def test_the_page_of_a_letter_asks_not_to_be_found(page: str) -> None:
+    metas = [m.attrib for m in all_of(page, "meta")]
+    assert {"name": "robots", "content": "noindex"} in metas
+
+
+def test_a_paper_without_any_link_has_none_on_the_page_of_a_letter(page: str) -> None:
+    heading = all_of(page, "h2")[-1]
+    assert heading.find(HTML + "a") is None
+    assert text_of(heading) == list(PAPERS.values())[-1].title
+
+
+def test_a_page_and_a_letter_do_not_take_each_others_pieces(renderer: Renderer) -> None:
+    before = digest_letter(renderer).raw
+    page = renderer.page(sample.sample_edition(), "UTC", PAPERS)
+    assert before == digest_letter(renderer).raw
+    assert page == renderer.page(sample.sample_edition(), "UTC", PAPERS)
+
+
+def test_a_sites_own_letter_that_knows_no_page_shows_nothing_of_its_reader(tmp_path: Path) -> None:
+    renderer = _own(tmp_path, "body.html", "<p>{{ email }}</p>")
+    assert b"jane@example.org" in digest_letter(renderer).raw
+    with pytest.raises(RenderError, match=r"edition 77 as a page .*'email' is undefined") as found:
+        renderer.page(sample.sample_edition(), "UTC", PAPERS)
+    assert "jane" not in str(found.value)
+
+
 # ------------------------------------------------------------------ failing
 
 

@@ -45,6 +45,7 @@ def _letters() -> dict[str, str]:
         "quiet": renderer.digest_parts(sample.sample_edition(()), READER, {}).html,
         "fat": renderer.digest_parts(edition_of(many), READER, pins(many)).html,
         "confirmation": body(confirmation_letter(renderer), "html"),
+        "page": renderer.page(sample.sample_edition(), "UTC", PAPERS),
     }
 
 

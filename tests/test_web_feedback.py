@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from visiting import HOUR, NOW, dump, link, reader, remember, text_of, visitor
+from visiting import HOUR, LINKS, NOW, URL, dump, link, reader, remember, text_of, visitor
 
 from digest.links import Purpose
 from digest.model import (
@@ -109,6 +109,18 @@ def test_a_letter_can_be_read_on_the_web(sqlite: Database) -> None:
     page = visitor(sqlite).get(link(Purpose.LETTER, key))
     assert page.status_code == 200
     assert "Graphs and <b>bold</b> claims" in text_of(page)
+
+
+def test_a_letter_on_the_web_can_be_shown_to_anybody(sqlite: Database) -> None:
+    """Nothing in it tells who got it, and no link in it acts for them."""
+    ada = reader(sqlite)
+    key = edition(sqlite, ada, *remember(sqlite, "Graphs"))
+    page = visitor(sqlite).get(link(Purpose.LETTER, key))
+    tokens = [LINKS.token(purpose, n) for purpose in Purpose for n in (ada.key, key)]
+    shown = page.text + str(page.headers)
+    assert [token for token in tokens if token in shown] == []
+    assert "ada@" not in shown
+    assert f"{URL}/#subscribe" in page.text
 
 
 def test_a_letter_brings_its_styles_and_runs_nothing(sqlite: Database) -> None:

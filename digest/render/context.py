@@ -24,8 +24,30 @@ def digest_context(
     edition: Edition, reader: Subscriber, papers: Sequence[Paper], links: Links
 ) -> dict[str, Any]:
     """For email/digest/body.*: `sections` hold a slot for each paper, to be put out as it is."""
-    content, zone = edition.content, reader.cadence.zone
-    since, until = edition.window.since, edition.window.until
+    zone = reader.cadence.zone
+    return {
+        **_told(edition, zone, papers),
+        "since": words.moment_words(edition.window.since, zone),
+        "until": words.moment_words(edition.window.until, zone),
+        "zone": zone,
+        "next": words.moment_words(edition.next_due, zone) if edition.next_due else "",
+        **_reader(reader),
+        **_addresses(edition, reader, links),
+    }
+
+
+def page_context(
+    edition: Edition, zone: str, papers: Sequence[Paper], links: Links
+) -> dict[str, Any]:
+    """For email/digest/page.html, which anybody may read: nothing here tells who got the letter,
+    where and at what hour they live, or opens a page of theirs. What is not here cannot be shown,
+    whatever a template of the site's own asks for."""
+    return {**_told(edition, zone, papers), "subscribe": f"{links.base_url}/#subscribe"}
+
+
+def _told(edition: Edition, zone: str, papers: Sequence[Paper]) -> dict[str, Any]:
+    """What there is to read, for whomever."""
+    content = edition.content
     return {
         "lead": words.short_title(title_of(papers[0]), LONGEST_LEAD) if papers else "",
         "count": len(papers),
@@ -35,12 +57,6 @@ def digest_context(
         "sections": _sections(content),
         "notices": [words.cut(words.plain(line), 300) for line in content.notices[:NOTICES]],
         "near": words.near_words(content),
-        "since": words.moment_words(since, zone),
-        "until": words.moment_words(until, zone),
-        "zone": zone,
-        "next": words.moment_words(edition.next_due, zone) if edition.next_due else "",
-        **_reader(reader),
-        **_addresses(edition, reader, links),
     }
 
 

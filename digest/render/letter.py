@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
@@ -22,9 +22,9 @@ from jinja2 import (
 
 from digest.errors import RenderError
 from digest.links import Links, Purpose
-from digest.model import Delivery, Edition, EditionPaper, Letter, Paper, Subscriber
+from digest.model import Delivery, Edition, EditionPaper, Letter, Paper, ReasonKind, Subscriber
 from digest.render import words
-from digest.render.context import confirmation_context, digest_context
+from digest.render.context import confirmation_context, digest_context, page_context
 from digest.render.mime import (
     header,
     headers,
@@ -91,6 +91,7 @@ class Renderer:
         self._environment = _environment(site, templates)
         self._digest = self._templates("digest", *BODIES)
         self._paper = self._templates("digest", "paper.txt", "paper.html")
+        self._page = self._templates("digest", "page.html")
         self._confirmation = self._templates("confirmation", *BODIES)
         self._shelf = Shelf(self._both)
         try:
@@ -129,6 +130,19 @@ class Renderer:
             raise _named(f"edition {edition.key} for {edition.subscriber}", error) from error
         return Parts(written.subject, unqp(written.text), unqp(written.html))
 
+    def page(self, edition: Edition, zone: str, papers: Pinned) -> str:
+        """The letter in HTML for anybody: readers pass its address on. It holds the same papers,
+        sections and reasons, days as in `zone`, and nothing of its reader: no address, no token.
+
+        A reason that names another paper is left out. That paper may be one they liked, which
+        they told this site alone; interests and follows are what the letter is made of, and who
+        passes it on sees them in it. Raises RenderError that names the edition.
+        """
+        try:
+            return unqp(self._page_written(edition, zone, papers))
+        except Exception as error:
+            raise _named(f"edition {edition.key} as a page", error) from error
+
     def confirmation(self, delivery: Delivery, subscriber: Subscriber, summary: str = "") -> Letter:
         """The question whether an address really asked; `summary`: what was asked for, in words
         (`profile_words`). Raises RenderError that names the address."""
@@ -150,18 +164,28 @@ class Renderer:
         told = chosen.beside(b"".join(html.segments))
         return _Written(subject, text.filled(told.text), html.filled(told.html))
 
+    def _page_written(self, edition: Edition, zone: str, papers: Pinned) -> bytes:
+        pinned = [_pinned(papers, entry) for entry in edition.content.papers]
+        context = page_context(edition, zone, pinned, self._links)
+        context["subject"] = self._subject(self._digest[0], context)
+        frame = piece(self._page[0](context))
+        entries = [_without_examples(entry) for entry in edition.content.papers]
+        shown = Papers(entries, pinned, "", self._shelf)
+        return frame.filled(shown.beside(b"".join(frame.segments)).html)
+
     def _frames(
         self, templates: tuple[Render, ...], context: dict[str, Any]
     ) -> tuple[str, Piece, Piece]:
         subject, text, html = templates
-        context["subject"] = (
-            words.cut(words.plain(subject(context)), LONGEST_SUBJECT) or self.site.name
-        )
+        context["subject"] = self._subject(subject, context)
         return context["subject"], piece(text(context)), piece(html(context))
 
-    def _both(self, paper: Paper, depth: int, has_why: bool) -> Both:
+    def _subject(self, template: Render, context: Mapping[str, Any]) -> str:
+        return words.cut(words.plain(template(context)), LONGEST_SUBJECT) or self.site.name
+
+    def _both(self, paper: Paper, depth: int, has_why: bool, shared: bool) -> Both:
         text, html = self._paper
-        seen = {"paper": view(paper, DEPTHS[depth], has_why)}
+        seen = {"paper": view(paper, DEPTHS[depth], has_why, shared)}
         return Both(piece(html(seen)), piece(text(seen)))
 
     # -------------------------------------------------------------- bytes
@@ -241,6 +265,12 @@ def _pinned(papers: Pinned, entry: EditionPaper) -> Paper:
     if (paper := papers.get((entry.id, entry.revision))) is None:
         raise LookupError(f"revision {entry.revision} of paper {entry.id} is not in the store")
     return paper
+
+
+def _without_examples(entry: EditionPaper) -> EditionPaper:
+    """Without the reasons that name a paper which its reader likes."""
+    told = tuple(reason for reason in entry.reasons if reason.kind is not ReasonKind.SEED)
+    return replace(entry, reasons=told)
 
 
 # ------------------------------------------------------------------ what went wrong

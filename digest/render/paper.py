@@ -48,7 +48,8 @@ DEPTHS = (
 @dataclass(frozen=True, slots=True)
 class PaperView:
     """`why`, `more`, `less` and perhaps `url` hold slots that are filled in for each reader: a
-    template may place them anywhere, but not take them apart."""
+    template may place them anywhere, but not take them apart. On a page that anybody may read,
+    `more` and `less` are empty, and so is `url` where no link is known."""
 
     title: str
     url: str
@@ -65,9 +66,9 @@ class PaperView:
     abstract_dir: str
 
 
-def view(paper: Paper, depth: Depth, has_why: bool) -> PaperView:
-    """The paper as told at this depth."""
-    own = FEEDBACK + quote(paper.id.encode("utf-8", "replace"), safe="")
+def view(paper: Paper, depth: Depth, has_why: bool, shared: bool = False) -> PaperView:
+    """The paper as told at this depth; `shared`: to anybody, hence without a reader's address."""
+    own = "" if shared else FEEDBACK + quote(paper.id.encode("utf-8", "replace"), safe="")
     title = _title(paper, depth)
     authors = listed(_names(paper.authors), depth.authors) if depth.authors else ""
     abstract = excerpt(plain(paper.abstract), depth.abstract) if depth.abstract else ""
@@ -81,8 +82,8 @@ def view(paper: Paper, depth: Depth, has_why: bool) -> PaperView:
         meta=_meta(paper),
         abstract=abstract,
         links=_links(paper, page),
-        more=f"{own}&more",
-        less=f"{own}&less",
+        more=own and f"{own}&more",
+        less=own and f"{own}&less",
         why=WHY if has_why else "",
         line=bool(depth.line_bytes),
         title_dir=direction(title),

@@ -60,19 +60,19 @@ class Shelf:
     never meets the piece of another.
     """
 
-    def __init__(self, make: Callable[[Paper, int, bool], Both]) -> None:
+    def __init__(self, make: Callable[[Paper, int, bool, bool], Both]) -> None:
         self._make = make
-        self._young: dict[tuple[str, int, int, bool], tuple[Paper, Both]] = {}
+        self._young: dict[tuple[str, int, int, bool, bool], tuple[Paper, Both]] = {}
         self._old = self._young
 
-    def take(self, paper: Paper, depth: int, has_why: bool) -> Both:
-        key = (paper.id, paper.revision, depth, has_why)
+    def take(self, paper: Paper, depth: int, has_why: bool, shared: bool) -> Both:
+        key = (paper.id, paper.revision, depth, has_why, shared)
         if (found := self._young.get(key)) and _same(found[0], paper):
             return found[1]
         if len(self._young) >= SHELF // 2:
             self._old, self._young = self._young, {}
         if (found := self._old.get(key)) is None or not _same(found[0], paper):
-            found = paper, self._make(paper, depth, has_why)
+            found = paper, self._make(paper, depth, has_why, shared)
         self._young[key] = found
         return found[1]
 
@@ -141,7 +141,7 @@ def paper_slot(index: int) -> str:
 
 class Papers:
     """The papers of one letter; `feedback` is its reader's address for saying more or less of a
-    paper, up to the paper's id."""
+    paper, up to the paper's id; "" where anybody may read it."""
 
     def __init__(
         self,
@@ -151,6 +151,7 @@ class Papers:
         shelf: Shelf,
     ) -> None:
         self._entries, self._papers, self._shelf = entries, papers, shelf
+        self._shared = not feedback
         whys = [why_words(entry.reasons) for entry in entries]
         self._has_why = list(map(bool, whys))
         self._html = _fillings(str(escape(feedback)), [str(escape(why)) for why in whys])
@@ -174,7 +175,7 @@ class Papers:
         return fit(frame, order, len(DEPTHS), lambda i, depth: size_of(self._in_html(i, depth)))
 
     def _both(self, i: int, depth: int) -> Both:
-        return self._shelf.take(self._papers[i], depth, self._has_why[i])
+        return self._shelf.take(self._papers[i], depth, self._has_why[i], self._shared)
 
     def _in_html(self, i: int, depth: int) -> bytes:
         return self._both(i, depth).html.filled(self._html[i])

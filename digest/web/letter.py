@@ -1,4 +1,5 @@
-"""A letter as a page: the same text that was sent."""
+"""A letter as a page: the papers and reasons that were sent, and nothing of whom they went to.
+Readers pass the address of this page on."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def _html(house: House, key: int) -> str:
             raise HTTPException(404)
         texts = papers.pinned(tx, {(paper.id, paper.revision) for paper in edition.content.papers})
     try:
-        return house.parts.renderer.digest_parts(edition, person, texts).html
-    except RenderError:  # its words hold the reader's address
+        return house.parts.renderer.page(edition, person.cadence.zone, texts)
+    except RenderError:
         log.error("edition %s cannot be shown; see `digest edition preview`", key)
         raise HTTPException(500) from None
