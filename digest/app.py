@@ -4,31 +4,39 @@ which the clock, the network and randomness come in. Plug-ins are found by entry
 from __future__ import annotations
 
 import asyncio
+import gc
+import multiprocessing
 import os
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from digest import cadence, deliver, identity, ingest, profiles, publish, subscribe
 from digest.config import Settings, SourceSettings
 from digest.deliver import Due as LetterDue
-from digest.deliver import Flag, Policy, Progress
+from digest.deliver import Flag, Policy, Progress, RelayState
 from digest.deliver.owner import me
 from digest.errors import Broken, ConfigError, Refused
 from digest.explain import Fate, explain
 from digest.links import Links
 from digest.matching import Matcher
 from digest.model import (
+    DeliveryState,
     Edition,
     Feedback,
     Letter,
+    OutcomeKind,
     SourceReport,
     Subscriber,
     SubscriberState,
@@ -45,6 +53,7 @@ from digest.transports import Transport
 Clock = Callable[[], datetime]
 """What time it is, aware, UTC."""
 
+MANY = 500  # people due from which publishing gets a process of its own
 SOURCES, TRANSPORTS = "digest.sources", "digest.transports"
 
 
@@ -55,15 +64,6 @@ def wall_clock() -> datetime:
 def held_clock(at: datetime) -> Clock:
     """A clock in the hand: it stands still at `at`."""
     return lambda: at
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What one pass of `digest run` did."""
-
-    ingest: Sequence[SourceReport]
-    publish: Published
-    deliver: Mapping[str, int]
 
 
 class App:
@@ -83,6 +83,11 @@ class App:
     def bare_db(self) -> Database:
         """The database as it is, set up or not."""
         return Database(self.settings.database.url)
+
+    def has_database(self) -> bool:
+        """False where an embedded database was never made: to look into it would make one."""
+        path = _embedded(self.settings)
+        return path is None or path.exists()
 
     @cached_property
     def db(self) -> Database:
@@ -177,7 +182,7 @@ class App:
         with self.db.reading() as tx:
             added = stored_sources.health(tx).values()
         return configured + [
-            SourceSpec(health.name, health.kind, health.options or {})
+            source_spec(health.name, health.kind, health.options or {})
             for health in added
             if health.kind is not None and health.name not in names
         ]
@@ -218,18 +223,27 @@ class App:
         self, stop: Flag | None = None, on_progress: Progress | None = None
     ) -> dict[str, int]:
         """Send what is due until nothing is, the relay must be left alone, or `stop` is set."""
+        transport, relay = self._way_out
         return await deliver.deliver(
             self.db,
-            self.transport(),
+            transport,
             self.letter,
             self.clock,
             me(new_token()[:8]),
             new_token,
             random.random,
-            policy=Policy(ambiguous=self.settings.delivery.ambiguous),
+            policy=relay.policy,
             stop=stop,
+            relay=relay,
             on_progress=on_progress,
         )
+
+    @cached_property
+    def _way_out(self) -> tuple[Transport, RelayState]:
+        """Kept from pass to pass: what is learnt of a relay, and how long to leave it alone."""
+        transport = self.transport()
+        policy = Policy(ambiguous=self.settings.delivery.ambiguous)
+        return transport, RelayState(transport.lanes, random.random, policy)
 
     def letter(self, due: LetterDue) -> Letter:
         """The letter that is due, written out; the same bytes each time."""
@@ -238,11 +252,31 @@ class App:
         summary = profile_words(profiles.from_mapping(due.document))
         return self.renderer.confirmation(due.delivery, due.subscriber, summary)
 
-    async def run(self, stop: Flag | None = None) -> Pass:
-        """One pass of all that is due."""
-        reports = await self.ingest()
-        made = await asyncio.to_thread(self.publish)
-        return Pass(reports, made, await self.deliver(stop))
+    async def publish_and_deliver(
+        self, stop: Flag | None = None
+    ) -> tuple[Published, dict[str, int]]:
+        """Make the editions that are due and send letters meanwhile: the database is the queue
+        between the two. For many people publishing has a process, and so a core, of its own."""
+        publishing = asyncio.create_task(self._publish_apart())
+        counts = Counter(await self.deliver(stop))
+        while not publishing.done():
+            await asyncio.wait({publishing}, timeout=0.2)
+            if not _ended_early(counts) and not (stop and stop.is_set()):
+                counts += Counter(await self.deliver(stop))
+        made = await publishing
+        if not _ended_early(counts):
+            counts += Counter(await self.deliver(stop))
+        return made, dict(counts)
+
+    async def _publish_apart(self) -> Published:
+        with self.db.reading() as tx:
+            due = people.count_due(tx, self.clock())
+        if due < MANY:
+            return await asyncio.to_thread(self.publish)
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=spawn) as other:
+            job = other.submit(publish_job, self.settings, self.clock())
+            return await asyncio.wrap_future(job)
 
     # -------------------------------------------------------------- answers
 
@@ -263,7 +297,8 @@ class App:
             document, _ = people.profile(tx, person.key)
             said = people.feedback(tx, [person.key]).get(person.key, Feedback())
         since = person.window_since or now - timedelta(days=7)
-        return draft(self.press, Due(person, document, said), Window(min(since, now), now), now)
+        until = max(since, now) + timedelta(seconds=1)  # what was first seen just now counts
+        return draft(self.press, Due(person, document, said), Window(since, until), now)
 
     def simulate(self, document: Mapping[str, Any], weeks: int) -> list[Edition]:
         """The editions that this profile would have had in the last weeks, oldest first."""
@@ -285,6 +320,33 @@ class App:
         if person is None:
             raise Refused(f"no subscriber {email}; see `digest subscriber list`")
         return person
+
+
+def publish_job(settings: Settings, now: datetime) -> Published:
+    """`publish` as a job for another process."""
+    calm_gc()
+    app = App(settings, held_clock(now))
+    try:
+        return app.publish()
+    finally:
+        app.db.dispose()
+
+
+def _ended_early(counts: Mapping[str, int]) -> bool:
+    """The relay must be left alone: a try right now would be one too many."""
+    return bool(counts.keys() - {str(kind) for kind in (*OutcomeKind, *DeliveryState)})
+
+
+def source_spec(name: str, kind: str, options: Mapping[str, Any]) -> SourceSpec:
+    """A source as a command gives it: what every source takes, and the kind's own keys. Raises
+    ConfigError with every fault."""
+    try:
+        given = SourceSettings.model_validate({**options, "name": name, "kind": kind})
+    except ValueError as error:
+        faults = error.errors() if isinstance(error, ValidationError) else []
+        said = [f"source {name!r}: {fault['loc'][0]}: {fault['msg']}" for fault in faults]
+        raise ConfigError(said or [f"source {name!r}: {error}"]) from None
+    return _spec(given)
 
 
 def _spec(source: SourceSettings) -> SourceSpec:
@@ -313,22 +375,43 @@ def new_token() -> str:
 
 def secret_file(settings: Settings) -> Path | None:
     """Where an embedded site keeps its secret: beside the database; None for a server."""
+    path = _embedded(settings)
+    return path and path.with_name("digest.secret")
+
+
+def _embedded(settings: Settings) -> Path | None:
+    """The file of an embedded database; None for a server."""
     url = settings.database.url
     name = url.removeprefix("sqlite:///")
-    return Path(name).with_name("digest.secret") if name != url else None
+    return Path(name) if name != url else None
 
 
 def _kept_secret(path: Path) -> str:
-    """The secret in this file, made now if need be, readable by its owner only."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise Broken(f"secret {path}: {error.strerror}; set $DIGEST_SECRET_KEY instead") from None
-    else:
-        with os.fdopen(handle, "w") as file:
-            file.write(new_token() + "\n")
+    """The secret in this file, made now if need be, readable by its owner only.
+
+    Made whole under another name and then linked, so that of two processes that begin at once
+    both read the same one, and a crash leaves none that is empty.
+    """
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{new_token()[:8]}")
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+                new.write(new_token() + "\n")
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        except OSError as error:
+            mend = "set $DIGEST_SECRET_KEY instead"
+            raise Broken(f"secret {path}: {error.strerror}; {mend}") from None
+        finally:
+            draft.unlink(missing_ok=True)
     if not (secret := path.read_text(encoding="utf-8").strip()):
-        raise Broken(f"secret {path} is empty; remove it, or restore it from a backup")
+        raise Broken(f"secret {path} is empty; restore it from a backup, or remove it")
     return secret
+
+
+@cache
+def calm_gc() -> None:
+    """Look for reference cycles less often: batches make and drop millions of small values, none
+    of them in cycles, and looking took a third of publishing's time."""
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from digest.errors import Refused
@@ -55,30 +55,32 @@ def held_time() -> datetime | None:
     """The moment of --now or $DIGEST_NOW; None where the wall's clock is in force."""
     import os
 
-    given = GLOBALS.now or os.environ.get("DIGEST_NOW")
+    given, name = GLOBALS.now, "--now"
     if not given:
-        return None
-    try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        example = _EXAMPLES["--now"]
-        raise Refused(f"--now {given!r} is no ISO time, as in {example}") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        given, name = os.environ.get("DIGEST_NOW"), "$DIGEST_NOW"
+    return moment(given, name) if given else None
 
 
 def open_app() -> App:
     """The App of the configuration in force."""
-    from digest.app import App, held_clock, wall_clock
+    from digest.app import App, calm_gc, held_clock, wall_clock
     from digest.config import load
 
     at = held_time()
+    calm_gc()
     return App(load(GLOBALS.config), held_clock(at) if at else wall_clock)
 
 
-def moment(text: str, name: str) -> datetime:
-    """A day or a time as a person types it: aware, UTC."""
+YEARS = range(1970, 2200)  # sums of dates stay far from the ends of what datetime can hold
+
+
+def moment(text: str, name: str, zone: tzinfo = UTC) -> datetime:
+    """A day or a time as a person in `zone` types it: aware, UTC. Raises Refused."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise Refused(f"{name} {text!r} is no ISO date or time, as in 2026-03-02") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        example = "2026-03-02 or 2026-03-02T08:00:00Z"
+        raise Refused(f"{name} {text!r} is no ISO date or time, as in {example}") from None
+    if at.year not in YEARS:
+        raise Refused(f"{name} {text!r} lies outside of {YEARS[0]} to {YEARS[-1]}")
+    return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from digest.publish import Published
 
 FAILURES = ("failed", "unknown")  # outcomes that a person should look at
+WAITS = ("deferred", "queued", "stopped")  # nothing is wrong: the next call goes on
 Sources = Annotated[list[str] | None, typer.Argument(metavar="SOURCE...", help="None: all.")]
+T = TypeVar("T")
 
 
 @contextmanager
@@ -48,17 +51,19 @@ def stoppable() -> Iterator[asyncio.Event]:
 
 
 def ingest(sources: Sources = None, as_json: AsJson = False) -> int:
-    """Ask every source (or those named) what is new, and remember it."""
-    app = open_app()
-    wanted = len(sources) if sources else len(app.specs())
-    with progress("sources") as tell:
-        done = count(1)
-        reports = asyncio.run(app.ingest(sources or (), lambda _: tell(next(done), wanted)))
+    """Ask every source what is new, and remember it. Or only those that are named."""
+    reports = asyncio.run(_ingest(open_app(), sources or ()))
     if as_json:
         print_json(ingest_rows(reports))
     else:
         print_reports(reports)
     return 0 if all(report.verdict.healthy for report in reports) else 1
+
+
+async def _ingest(app: App, names: Sequence[str]) -> Sequence[SourceReport]:
+    wanted, done = len(names or app.specs()), count(1)
+    with progress("sources") as tell:
+        return await app.ingest(names, lambda _: tell(next(done), wanted))
 
 
 def ingest_rows(reports: Sequence[SourceReport]) -> list[dict[str, Any]]:
@@ -79,12 +84,16 @@ def print_reports(reports: Sequence[SourceReport]) -> None:
 
 
 def publish(as_json: AsJson = False) -> None:
-    """Match and compose: an edition for everyone whose window has closed."""
-    with progress("people") as tell:
-        made = open_app().publish(tell)
+    """Make the editions that are due. One for everyone whose window has closed."""
+    made = _publish(open_app())
     if as_json:
         return print_json(publish_row(made))
     return say(published_words(made))
+
+
+def _publish(app: App) -> Published:
+    with progress("people") as tell:
+        return app.publish(tell)
 
 
 def publish_row(made: Published) -> dict[str, Any]:
@@ -92,16 +101,18 @@ def publish_row(made: Published) -> dict[str, Any]:
 
 
 def published_words(made: Published) -> str:
+    from digest.render.words import counted
+
     skipped = "".join(f", {n} skipped ({why})" for why, n in made.skipped.items())
-    return f"{made.queued} editions queued{skipped}"
+    return f"{counted(made.queued, 'edition')} queued{skipped}"
 
 
 # ------------------------------------------------------------------ deliver
 
 
 def deliver(as_json: AsJson = False) -> int:
-    """Send what is due until nothing is; what is deferred waits for the next call."""
-    counts = asyncio.run(_deliver(open_app()))
+    """Send what is due until nothing is. What is deferred waits for the next call."""
+    counts = asyncio.run(_stoppably(open_app()))
     if as_json:
         print_json(counts)
     else:
@@ -109,31 +120,50 @@ def deliver(as_json: AsJson = False) -> int:
     return code_of(counts)
 
 
-async def _deliver(app: App) -> Mapping[str, int]:
+async def _stoppably(app: App) -> Mapping[str, int]:
+    with stoppable() as stop:
+        return await _deliver(app, stop)
+
+
+async def _deliver(app: App, stop: asyncio.Event) -> Mapping[str, int]:
     from digest.store import deliveries
 
     with app.db.reading() as tx:
         due = deliveries.due_count(tx, app.clock())
-    with stoppable() as stop, progress("letters") as tell:
+    with progress("letters") as tell:
         return await app.deliver(stop, lambda counts: tell(sum(counts.values()), due))
 
 
 def delivered_words(counts: Mapping[str, int]) -> str:
-    if not any(counts.values()):
-        return "nothing was due"
-    return ", ".join(f"{n} {state}" for state, n in sorted(counts.items()) if n)
+    """`3 letters accepted, 1 deferred; 2 wait: relay_down`."""
+    from digest.render.words import counted
+
+    ended = [(word, n) for word, n in sorted(counts.items()) if n and not _troubles({word: n})]
+    said = ", ".join(f"{n} {word}" for word, n in ended)
+    said = said and f"{counted(ended[0][1], 'letter')} {said.partition(' ')[2]}"
+    waiting = [f"{n} {'waits' if n == 1 else 'wait'}: {w}" for w, n in _troubles(counts).items()]
+    return "; ".join(filter(None, [said, *waiting])) or "nothing was due"
+
+
+def _troubles(counts: Mapping[str, int]) -> dict[str, int]:
+    """Why the relay was left alone, and how many letters it keeps waiting."""
+    from digest.model import DeliveryState
+
+    known = {*DeliveryState, *WAITS}
+    return {word: n for word, n in counts.items() if n and word not in known}
 
 
 def code_of(counts: Mapping[str, int]) -> int:
-    """1 where a letter failed: `digest delivery list --not-accepted` names it."""
-    return 1 if any(counts.get(state) for state in FAILURES) else 0
+    """1 where a letter failed or the relay could not be used: `digest delivery list
+    --not-accepted` names them."""
+    return 1 if any(counts.get(state) for state in FAILURES) or _troubles(counts) else 0
 
 
 # ------------------------------------------------------------------ run
 
 
 def run(as_json: AsJson = False) -> int:
-    """One pass of all that is due: ingest, publish, deliver. Running it again does nothing."""
+    """One pass: ingest, publish, deliver. Run again, it does nothing."""
     done = asyncio.run(_run(open_app()))
     if as_json:
         print_json(
@@ -151,9 +181,34 @@ def run(as_json: AsJson = False) -> int:
     return code_of(done.deliver) if healthy else 1
 
 
-async def _run(app: App) -> Any:
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass did."""
+
+    ingest: Sequence[SourceReport]
+    publish: Published
+    deliver: Mapping[str, int]
+
+
+async def _run(app: App) -> Pass:
+    from digest.publish import Published
+
     with stoppable() as stop:
-        return await app.run(stop)
+        reports = await _unless(stop, _ingest(app, ())) or ()
+        if stop.is_set():
+            return Pass(reports, Published(), {})
+        return Pass(reports, *await app.publish_and_deliver(stop))
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What work brings, or None where a stop was asked for before."""
+    asked, doing = asyncio.create_task(stop.wait()), asyncio.create_task(work)
+    await asyncio.wait({asked, doing}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if not doing.done():
+        doing.cancel()
+        await asyncio.wait({doing})
+    return None if doing.cancelled() else doing.result()
 
 
 COMMANDS = (
