@@ -34,7 +34,7 @@ from digest.model import (
     Window,
 )
 from digest.store import Database, deliveries, editions, papers, people
-from digest.subscribe import Answer, Post, normalised
+from digest.subscribe import MOST_IN_A_DAY, Answer, Post, normalised
 
 NOW = datetime(2025, 9, 3, 12, tzinfo=UTC)  # a Wednesday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -176,6 +176,36 @@ def test_asking_again_later_sends_another_confirmation(sqlite: Database) -> None
     again = ask(sqlite, now=NOW + 10 * MINUTE)
     assert again.confirmation is not None
     assert confirmations(sqlite) == [ADA, ADA]
+
+
+def test_an_address_gets_three_confirmations_in_a_day_at_most(db: Database) -> None:
+    """Whoever asks: people who never asked must not be bothered by those who type addresses."""
+    asked = [ask(db, now=NOW + n * HOUR) for n in range(24)]
+    assert MOST_IN_A_DAY == 3
+    assert [one.confirmation is not None for one in asked] == [True] * 3 + [False] * 21
+    assert {Answer.AGAIN} == {one.answer for one in asked[1:]}
+    assert acts(db, asked[0].subscriber.key) == [Act.REQUESTED] * 3
+
+
+def test_a_day_after_the_first_confirmation_there_may_be_another(sqlite: Database) -> None:
+    for n in range(3):
+        ask(sqlite, now=NOW + n * HOUR)
+    assert ask(sqlite, now=NOW + DAY - MINUTE).confirmation is None
+    assert ask(sqlite, now=NOW + DAY).confirmation is not None
+    assert ask(sqlite, now=NOW + DAY + 20 * MINUTE).confirmation is None
+
+
+def test_leaving_and_asking_again_brings_no_more_confirmations(sqlite: Database) -> None:
+    for n in range(5):
+        key = ask(sqlite, now=NOW + n * HOUR).subscriber.key
+        subscribe.end(sqlite, key, EndReason.UNSUBSCRIBED, NOW + n * HOUR, "web")
+    assert confirmations(sqlite) == [ADA] * MOST_IN_A_DAY
+
+
+def test_one_addresss_confirmations_count_for_no_other(sqlite: Database) -> None:
+    for n in range(5):
+        ask(sqlite, now=NOW + n * HOUR)
+    assert ask(sqlite, "grace@example.org", NOW + 5 * HOUR).confirmation is not None
 
 
 def test_of_a_pending_person_the_last_profile_counts(sqlite: Database) -> None:

@@ -34,6 +34,7 @@ from digest.model import (
     SubscriberState,
 )
 from digest.store import Database, deliveries, people
+from digest.subscribe import MOST_IN_A_DAY
 from digest.web import create_site
 
 EMAIL = "grace@example.org"
@@ -137,6 +138,15 @@ def test_asking_twice_sends_one_letter(sqlite: Database) -> None:
     for _ in range(3):
         assert site.post("/subscribe", {"email": EMAIL}).status_code == 200
     assert len(queued(sqlite)) == 1
+
+
+def test_the_answer_stays_the_same_when_an_address_has_had_its_letters(sqlite: Database) -> None:
+    pages = [
+        visitor(sqlite, clock=lambda at=NOW + n * HOUR: at).post("/subscribe", {"email": EMAIL})
+        for n in range(5)
+    ]
+    assert len(queued(sqlite)) == MOST_IN_A_DAY
+    assert len({(page.status_code, page.text) for page in pages}) == 1
 
 
 def test_a_field_that_only_a_machine_fills_in_gets_the_same_answer_and_no_letter(

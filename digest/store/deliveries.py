@@ -362,11 +362,11 @@ def get(tx: Tx, key: int) -> Delivery | None:
     return _delivery(row) if row else None
 
 
-def latest(tx: Tx, subscriber: int, kind: LetterKind) -> Delivery | None:
-    """A person's latest letter of this kind."""
-    mine = and_(d.subscriber == subscriber, d.kind == kind)
-    row = tx.execute(select(t.deliveries).where(mine).order_by(d.key.desc()).limit(1)).one_or_none()
-    return _delivery(row) if row else None
+def queued_since(tx: Tx, subscriber: int, kind: LetterKind, since: datetime) -> list[Delivery]:
+    """A person's letters of this kind that were queued after `since`, newest first."""
+    mine = and_(d.subscriber == subscriber, d.kind == kind, d.created_at > since)
+    rows = tx.execute(select(t.deliveries).where(mine).order_by(d.key.desc()))
+    return [_delivery(row) for row in rows]
 
 
 def of_editions(tx: Tx, editions: Collection[int]) -> dict[int, Delivery]:

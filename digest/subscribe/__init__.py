@@ -11,6 +11,7 @@ from digest.subscribe.export import export
 from digest.subscribe.importing import BadRow, Imported, import_people
 from digest.subscribe.life import (
     AGAIN_AFTER,
+    MOST_IN_A_DAY,
     Answer,
     Asked,
     Post,
@@ -28,6 +29,7 @@ from digest.subscribe.life import (
 
 __all__ = [
     "AGAIN_AFTER",
+    "MOST_IN_A_DAY",
     "Answer",
     "Asked",
     "BadRow",

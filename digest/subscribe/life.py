@@ -16,6 +16,7 @@ from digest.store import Database, Tx, deliveries, people
 from digest.subscribe.addresses import normalised
 
 AGAIN_AFTER = timedelta(minutes=10)  # between two confirmations to one address
+MOST_IN_A_DAY = 3  # confirmations to one address, whoever asks for them
 CONFIRMATION_LIVES = timedelta(days=3)  # in the queue; its link does not expire
 LONGEST_PAUSE = timedelta(days=5 * 365)
 
@@ -57,7 +58,10 @@ def said(asked: Asked) -> str:
     if asked.answer is Answer.ALREADY_ACTIVE:
         return f"{asked.subscriber.state} already; nothing was changed"
     if asked.confirmation is None:
-        return "pending; a confirmation was queued just now, wait ten minutes for another"
+        return (
+            "pending; a confirmation went out already, and none was queued: an address gets one "
+            f"in ten minutes and {MOST_IN_A_DAY} in a day at most"
+        )
     return "pending; a letter that asks to confirm is queued"
 
 
@@ -92,8 +96,8 @@ def request(
     """Somebody wants letters at this address: they are pending until the address confirms.
 
     Of a pending person the last profile counts; an active one is not touched, since anybody may
-    ask for anybody. One confirmation in ten minutes at most goes to an address, and each is a line
-    of the consent record.
+    ask for anybody. One confirmation in ten minutes and MOST_IN_A_DAY in a day go to an address at
+    most, and each is a line of the consent record.
     """
     wanted, address = wish(profile), normalised(email)
     with db.writing() as tx:
@@ -123,9 +127,8 @@ def _pending_again(tx: Tx, known: Subscriber, wanted: Wish, now: datetime) -> Su
 def ask_to_confirm(
     tx: Tx, post: Post, person: Subscriber, now: datetime, asked_before: bool = True
 ) -> int | None:
-    """Queue a confirmation, unless the address got one just now. Returns its key."""
-    last = deliveries.latest(tx, person.key, LetterKind.CONFIRMATION) if asked_before else None
-    if last is not None and now < last.created_at + AGAIN_AFTER:
+    """Queue a confirmation, unless the address had its share of them. Returns its key."""
+    if asked_before and _had_enough(tx, person.key, now):
         return None
     natural = f"{person.key}/{now.isoformat()}"
     message_id = post.links.message_id("confirmation", natural, post.mail_domain)
@@ -138,6 +141,13 @@ def ask_to_confirm(
         now,
         expires_at=now + CONFIRMATION_LIVES,
     )
+
+
+def _had_enough(tx: Tx, key: int, now: datetime) -> bool:
+    """Anybody can have letters sent to anybody, so they are few."""
+    day = now - timedelta(days=1)
+    asked = deliveries.queued_since(tx, key, LetterKind.CONFIRMATION, day)
+    return len(asked) >= MOST_IN_A_DAY or any(now < one.created_at + AGAIN_AFTER for one in asked)
 
 
 def confirm(db: Database, key: int, now: datetime, door: str, evidence: str = "") -> Subscriber:
