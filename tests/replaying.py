@@ -33,7 +33,9 @@ def noon(day: str) -> datetime:
 def _started(shared: Path) -> Any:
     from replay import Replay  # of the shared tools, which the fixture `shared` puts on the path
 
-    return Replay(shared / "data", "2025-09-15").__enter__()
+    replay = Replay(shared / "data", "2025-09-15").__enter__()
+    replay.server.RequestHandlerClass.wbufsize = -1  # one packet an answer: no delayed ACKs
+    return replay
 
 
 def replay_on(shared: Path, day: str) -> Any:

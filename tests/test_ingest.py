@@ -73,17 +73,19 @@ def test_asking_again_changes_nothing(db: Database) -> None:
     assert (again.new, again.revised, count(db)) == (0, 0, 1)
 
 
-def test_a_source_gets_the_cursor_it_left(db: Database) -> None:
+def test_a_source_gets_the_cursor_it_left(sqlite: Database) -> None:
     source = Scripted("a", Fetched(Verdict.OK, cursor={"n": "1"}), Fetched(Verdict.OK, cursor={}))
     for _ in range(3):
-        asked(db, source)
+        asked(sqlite, source)
     assert source.cursors == [{}, {"n": "1"}, {}]
 
 
-def test_one_bad_source_never_costs_another(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_bad_source_never_costs_another(
+    sqlite: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     good = Scripted("good", Fetched(Verdict.OK, "", (paper(1),)))
     bad = Scripted("bad", ValueError("boom"), Fetched(Verdict.OK))
-    reports = asked(db, bad, good)
+    reports = asked(sqlite, bad, good)
     assert [report.source for report in reports] == ["bad", "good"]
     assert reports[0].verdict is Verdict.PARSE_FAILED
     assert "ValueError: boom: a fault of kind scripted" in reports[0].message
@@ -91,10 +93,10 @@ def test_one_bad_source_never_costs_another(db: Database, caplog: pytest.LogCapt
     assert "source bad raised" in caplog.text
 
 
-def test_a_failed_source_keeps_its_cursor(db: Database) -> None:
+def test_a_failed_source_keeps_its_cursor(sqlite: Database) -> None:
     source = Scripted("a", Fetched(Verdict.OK, cursor={"n": "1"}), ValueError("boom"))
     for _ in range(3):
-        asked(db, source)
+        asked(sqlite, source)
     assert source.cursors == [{}, {"n": "1"}, {"n": "1"}]
 
 
@@ -110,9 +112,9 @@ def test_one_work_in_two_sources_at_once_is_stored_once(db: Database) -> None:
     assert stored.categories == ("cs.LG",)
 
 
-def test_what_a_backfill_brings_is_told_apart(db: Database) -> None:
+def test_what_a_backfill_brings_is_told_apart(sqlite: Database) -> None:
     fetched = Fetched(Verdict.OK, "", (paper(1),), backfill=(paper(1), paper(2), paper(3)))
-    (report,) = asked(db, Scripted("a", fetched))
+    (report,) = asked(sqlite, Scripted("a", fetched))
     assert (report.new, report.backfilled) == (3, 2)
 
 
@@ -125,10 +127,10 @@ def test_bad_entries_go_into_quarantine_once(db: Database) -> None:
         assert {entry.raw for entry in sources.quarantined(tx, "a")} == {b"<x>", b"<y>"}
 
 
-def test_each_source_is_told_of_as_it_ends(db: Database) -> None:
+def test_each_source_is_told_of_as_it_ends(sqlite: Database) -> None:
     told: list[SourceReport] = []
     a, b = Scripted("a", Fetched(Verdict.QUIET)), Scripted("b", Fetched(Verdict.OK))
-    reports = run(ingest(db, [a, b], NOW, told.append))
+    reports = run(ingest(sqlite, [a, b], NOW, told.append))
     assert {report.source for report in told} == {"a", "b"}
     assert set(told) == set(reports)
 
@@ -189,25 +191,25 @@ def reached(db: Database, source: Scripted, told: list[SourceReport]) -> SourceR
     return run(backfill(db, source, *days, NOW, told.append))
 
 
-def test_a_backfill_stores_each_slice_and_tells_how_it_goes(db: Database) -> None:
+def test_a_backfill_stores_each_slice_and_tells_how_it_goes(sqlite: Database) -> None:
     told: list[SourceReport] = []
-    report = reached(db, Reaching("a", Fetched(Verdict.OK)), told)
+    report = reached(sqlite, Reaching("a", Fetched(Verdict.OK)), told)
     assert [part.new for part in told] == [2, 3, 4, 4]
     assert (report.verdict, report.message, report.backfilled) == (Verdict.TIMEOUT, "too slow", 4)
 
 
-def test_a_backfill_says_nothing_of_the_sources_health(db: Database) -> None:
+def test_a_backfill_says_nothing_of_the_sources_health(sqlite: Database) -> None:
     source = Reaching("a", Fetched(Verdict.OK, cursor={"n": "1"}))
-    asked(db, source)
-    reached(db, source, [])
-    with db.reading() as tx:
+    asked(sqlite, source)
+    reached(sqlite, source, [])
+    with sqlite.reading() as tx:
         assert sources.cursor(tx, "a") == {"n": "1"}
         assert sources.health(tx)["a"].verdict is Verdict.OK
 
 
-def test_a_source_without_a_past_says_so(db: Database) -> None:
+def test_a_source_without_a_past_says_so(sqlite: Database) -> None:
     with pytest.raises(Refused, match="source a: kind scripted cannot backfill"):
-        reached(db, Scripted("a", Fetched(Verdict.OK)), [])
+        reached(sqlite, Scripted("a", Fetched(Verdict.OK)), [])
 
 
 def test_an_import_takes_the_good_lines_and_lists_the_bad_ones(db: Database) -> None:

@@ -116,8 +116,10 @@ def _validators(cursor: Mapping[str, str], day: date) -> Mapping[str, str]:
 
 
 def _read(day: date, answer: Answer) -> _Page:
+    if answer.verdict is Verdict.NOT_MODIFIED:
+        return _Page(day, Verdict.NOT_MODIFIED)
     if not answer.ok:
-        for_all = answer.verdict in {Verdict.TIMEOUT, Verdict.REFUSED} or answer.retry_after > 0
+        for_all = answer.verdict is not Verdict.HTTP_ERROR or answer.retry_after > 0
         return _Page(day, answer.verdict, answer.message, hopeless=for_all)
     try:
         rows = json.loads(answer.body)
