@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from functools import cache, cached_property
@@ -64,6 +65,15 @@ def wall_clock() -> datetime:
 def held_clock(at: datetime) -> Clock:
     """A clock in the hand: it stands still at `at`."""
     return lambda: at
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass of all that is due did."""
+
+    ingest: Sequence[SourceReport]
+    publish: Published
+    deliver: Mapping[str, int]
 
 
 class App:
@@ -253,19 +263,25 @@ class App:
         return self.renderer.confirmation(due.delivery, due.subscriber, summary)
 
     async def publish_and_deliver(
-        self, stop: Flag | None = None
+        self, stop: Flag | None = None, on_progress: Progress | None = None
     ) -> tuple[Published, dict[str, int]]:
         """Make the editions that are due and send letters meanwhile: the database is the queue
         between the two. For many people publishing has a process, and so a core, of its own."""
         publishing = asyncio.create_task(self._publish_apart())
-        counts = Counter(await self.deliver(stop))
+        counts: Counter[str] = Counter()
+
+        def tell(more: Mapping[str, int]) -> None:
+            if on_progress:
+                on_progress(counts + Counter(more))
+
+        counts += Counter(await self.deliver(stop, tell))
         while not publishing.done():
             await asyncio.wait({publishing}, timeout=0.2)
             if not _ended_early(counts) and not (stop and stop.is_set()):
-                counts += Counter(await self.deliver(stop))
+                counts += Counter(await self.deliver(stop, tell))
         made = await publishing
         if not _ended_early(counts):
-            counts += Counter(await self.deliver(stop))
+            counts += Counter(await self.deliver(stop, tell))
         return made, dict(counts)
 
     async def _publish_apart(self) -> Published:
@@ -277,6 +293,10 @@ class App:
         with ProcessPoolExecutor(1, mp_context=spawn) as other:
             job = other.submit(publish_job, self.settings, self.clock())
             return await asyncio.wrap_future(job)
+
+    async def run(self, stop: Flag | None = None) -> Pass:
+        """One pass of all that is due, for programs; `digest run` shows how far it is, too."""
+        return Pass(await self.ingest(), *await self.publish_and_deliver(stop))
 
     # -------------------------------------------------------------- answers
 

@@ -3,6 +3,7 @@ again with the very papers of that window. Reads only."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,14 +13,18 @@ from digest.model import (
     DeliveryState,
     Edition,
     EditionState,
+    Interest,
     Match,
     Paper,
+    Profile,
     SkipReason,
     Subscriber,
     SubscriberState,
     Window,
 )
-from digest.publish import Draft, Press, draft
+from digest.profiles import parse_query
+from digest.profiles.shelf import Shelf
+from digest.publish import Press, Standing, draft, standing
 from digest.render import reason_words
 from digest.store import deliveries, editions, people
 from digest.store.people import Due
@@ -28,13 +33,15 @@ from digest.store.people import Due
 class FateKind(StrEnum):
     SENT = "sent"
     ON_ITS_WAY = "on_its_way"  # in an edition whose letter was not accepted (yet)
+    NOT_DELIVERED = "not_delivered"  # in an edition whose letter never arrived
     WILL_COME = "will_come"  # in the open window, and good enough as things stand
     NOT_CONFIRMED = "not_confirmed"
     ENDED = "ended"
     BEFORE_FIRST_WINDOW = "before_first_window"
     OVER_BUDGET = "over_budget"
-    NOT_GOOD_ENOUGH = "not_good_enough"  # below the floor, or muted
-    SKIPPED = "skipped"  # the whole edition was, for the reason named
+    MUTED = "muted"
+    NOT_GOOD_ENOUGH = "not_good_enough"  # below the floor, or no interest asks for it
+    SKIPPED = "skipped"  # the whole edition was, or will be, for the reason named
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Fate:
     words: str
     reasons: tuple[str, ...] = ()
     edition: int | None = None
-    rank: int | None = None  # among what was good enough, from 1
+    rank: int | None = None  # among what was good enough, or else among all new papers, from 1
     score: float | None = None
 
 
@@ -64,7 +71,7 @@ def explain(press: Press, person: Subscriber, paper: Paper, now: datetime) -> Fa
     with press.db.reading() as tx:
         closed = editions.covering(tx, person.key, paper.first_seen)
     if closed is not None:
-        return _left_out(press, person, paper, closed, now)
+        return _left_out(press, person, paper, closed)
     if person.state is SubscriberState.ENDED:
         return Fate(
             FateKind.ENDED, f"{person.email} left ({person.reason}) before that window closed"
@@ -72,11 +79,20 @@ def explain(press: Press, person: Subscriber, paper: Paper, now: datetime) -> Fa
     return _still_open(press, person, paper, now)
 
 
-def _received(edition: Edition, paper: Paper, state: DeliveryState | None) -> Fate:
+# ------------------------------------------------------------------ in an edition
+
+
+def _entry(edition: Edition, paper: Paper) -> tuple[tuple[str, ...], float | None] | None:
+    """(why the paper is in the edition, its score), or None where it is not."""
     ids = {paper.id, *paper.other_ids}
     entry = next((p for p in edition.content.papers if p.id in ids), None)
-    why = tuple(reason_words(reason) for reason in entry.reasons) if entry else ()
-    score = entry.score if entry else None
+    if entry is None:
+        return None
+    return tuple(reason_words(reason) for reason in entry.reasons), entry.score
+
+
+def _received(edition: Edition, paper: Paper, state: DeliveryState | None) -> Fate:
+    why, score = _entry(edition, paper) or ((), None)
     if state is DeliveryState.ACCEPTED:
         words = f"sent in edition {edition.key}, made on {edition.made_at:%d %B %Y}"
         return Fate(FateKind.SENT, words, why, edition.key, score=score)
@@ -90,9 +106,10 @@ def _too_early(person: Subscriber, paper: Paper) -> Fate:
     return Fate(FateKind.BEFORE_FIRST_WINDOW, words)
 
 
-def _left_out(
-    press: Press, person: Subscriber, paper: Paper, edition: Edition, now: datetime
-) -> Fate:
+# ------------------------------------------------------------------ in no edition
+
+
+def _left_out(press: Press, person: Subscriber, paper: Paper, edition: Edition) -> Fate:
     """A window that is closed: what the profile as it is now makes of the same papers."""
     if edition.state is EditionState.SKIPPED and edition.reason in {
         SkipReason.SUPPRESSED,
@@ -100,22 +117,36 @@ def _left_out(
     }:
         words = f"edition {edition.key} was skipped: {edition.reason}"
         return Fate(FateKind.SKIPPED, words, edition=edition.key)
-    again = draft(press, _due(press, person), edition.window, now)
-    return _ranked(again, paper, f"edition {edition.key}", edition.key)
+    if (entry := _entry(edition, paper)) is not None:
+        return _lost(press, edition, *entry)
+    stands = standing(press, _due(press, person), edition.window)
+    where = f"edition {edition.key} (by the profile as it is now)"
+    return _ranked(stands, paper, where, edition.key)
+
+
+def _lost(press: Press, edition: Edition, why: tuple[str, ...], score: float | None) -> Fate:
+    """Its letter ended without arriving, so that the paper is free to come again."""
+    with press.db.reading() as tx:
+        letter = deliveries.of_editions(tx, [edition.key]).get(edition.key)
+        later = editions.listed(tx, 1, edition.subscriber_key)[0].key != edition.key
+    ended = f"{letter.state} ({letter.reason})" if letter else "gone"
+    what = "a later edition was made without it" if later else "the next edition carries it"
+    words = f"it was in edition {edition.key}, whose letter is {ended}; {what}"
+    return Fate(FateKind.NOT_DELIVERED, words, why, edition.key, score=score)
 
 
 def _still_open(press: Press, person: Subscriber, paper: Paper, now: datetime) -> Fate:
     assert person.window_since is not None
-    window = Window(person.window_since, max(now, person.window_since))
-    again = draft(press, _due(press, person), window, now)
     closes = cadence.next_due(person.cadence, person.window_since, person.paused_until)
+    due, window = _due(press, person), Window(person.window_since, max(closes, now))
+    made = draft(press, due, window, now).edition
+    if made.reason in {SkipReason.SUPPRESSED, SkipReason.PROFILE_FAILED}:
+        return Fate(FateKind.SKIPPED, f"the next edition will be skipped: {made.reason}")
     pause = " (paused until then)" if person.state is SubscriberState.PAUSED else ""
     when = f"the edition of {closes:%d %B %Y %H:%M}Z{pause}"
-    if any(entry.id == paper.id for entry in again.edition.content.papers):
-        match = _match(again, paper)
-        why = tuple(reason_words(reason) for reason in match.reasons) if match else ()
-        return Fate(FateKind.WILL_COME, f"as things stand it will be in {when}", why)
-    return _ranked(again, paper, when, None)
+    if (entry := _entry(made, paper)) is not None:
+        return Fate(FateKind.WILL_COME, f"as things stand it will be in {when}", *entry[:1])
+    return _ranked(standing(press, due, window), paper, when, None)
 
 
 def _due(press: Press, person: Subscriber) -> Due:
@@ -125,18 +156,51 @@ def _due(press: Press, person: Subscriber) -> Due:
     return Due(person, document, said) if said else Due(person, document)
 
 
-def _match(again: Draft, paper: Paper) -> Match | None:
-    found = again.ranking.matches if again.ranking else ()
-    return next((match for match in found if match.paper.id == paper.id), None)
+# ------------------------------------------------------------------ what the profile makes of it
 
 
-def _ranked(again: Draft, paper: Paper, where: str, edition: int | None) -> Fate:
-    """Good enough but beyond the budget, or not good enough, by today's profile."""
-    match = _match(again, paper)
-    if match is None or again.ranking is None:
-        words = f"not in {where}: the profile mutes it, or it scores below the profile's floor"
-        return Fate(FateKind.NOT_GOOD_ENOUGH, words, edition=edition)
-    rank = 1 + [m.paper.id for m in again.ranking.matches].index(paper.id)
+def _ranked(stands: Standing | None, paper: Paper, where: str, edition: int | None) -> Fate:
+    """Good enough but beyond the budget, or not good enough."""
+    if stands is None:
+        words = f"not in {where}: the profile cannot be read, see `digest profile lint`"
+        return Fate(FateKind.SKIPPED, words, edition=edition)
+    matches = stands.ranking.matches
+    for rank, match in enumerate(matches, 1):
+        if match.paper.id == paper.id:
+            return _over_budget(match, rank, where, edition)
+    if muted := next(_mutes(stands.profile, paper), None):
+        return Fate(FateKind.MUTED, f"not in {where}: the profile mutes {muted}", edition=edition)
+    return _too_far(stands, paper, where, edition)
+
+
+def _over_budget(match: Match, rank: int, where: str, edition: int | None) -> Fate:
     why = tuple(reason_words(reason) for reason in match.reasons)
     words = f"good enough for {where}, at rank {rank}, but beyond the budget or a quota"
     return Fate(FateKind.OVER_BUDGET, words, why, edition, rank, match.score)
+
+
+def _mutes(profile: Profile, paper: Paper) -> Iterator[str]:
+    """Everything of the profile that keeps this very paper away."""
+    alone = Shelf([paper])
+    yield from (f"the term {t!r}" for t in profile.mute_terms if alone.holding(t))
+    yield from (b.spelled for a in profile.mute_authors for b in alone.by(a))
+    yield from (f"the category {c}" for c in profile.mute_categories if alone.under(c))
+
+
+def _too_far(stands: Standing, paper: Paper, where: str, edition: int | None) -> Fate:
+    profile = stands.profile
+    rank = stands.order.index(paper.id) + 1 if paper.id in stands.order else None
+    unmet = [interest.name for interest in profile.interests if not _asks_for(interest, paper)]
+    if unmet and len(unmet) == len(profile.interests):
+        why = f"it does not meet the query of {', '.join(map(repr, unmet))}"
+    elif rank is None:
+        why = "the profile asks for nothing like it"
+    else:
+        place = f"it is number {rank} of {stands.ranking.considered} new papers"
+        why = f"{place}, below the profile's floor ({profile.floor})"
+    return Fate(FateKind.NOT_GOOD_ENOUGH, f"not in {where}: {why}", edition=edition, rank=rank)
+
+
+def _asks_for(interest: Interest, paper: Paper) -> bool:
+    query = parse_query(interest.query)
+    return query is None or bool(Shelf([paper]).meeting(query))

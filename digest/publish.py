@@ -36,6 +36,7 @@ from digest.store.people import Due
 BATCH = 1000  # people in one unit of work
 BACKGROUND = 2000  # earlier papers that teach how common a word is
 TRENDING = 200  # most voted papers that are looked at
+EVERYTHING = 1_000_000  # a budget that no window exhausts
 
 OnProgress = Callable[[int, int], None]
 """(people done, people due)."""
@@ -334,6 +335,35 @@ def draft(
     _rank(press.db, group, shelf)
     [content] = _compose_unsent(press.db, group, shelf, ())
     return Draft(_edition(group[0], content, now), group[0].ranking)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Everything that is good enough for a profile, whatever its budget and quotas, best first;
+    and the ids of the window's papers by how near they are, floor or not."""
+
+    profile: Profile
+    ranking: Ranking
+    order: Sequence[str]
+
+
+def standing(press: Press, due: Due, window: Window) -> Standing | None:
+    """How the papers of a window stand with this profile; None where it cannot be read."""
+    shelf, person = stock(press.db, press.matcher, window), _Person(due, window)
+    _read_profiles(press.db, [person])
+    if person.profile is None:
+        return None
+    person.profile = _unbounded(person.profile)
+    with press.db.reading() as tx:
+        reader = _reader(person, papers.find(tx, _examples(person)))
+    [ranking] = shelf.prepared.rank([reader])
+    [order] = shelf.prepared.order([reader], max(1, len(shelf.papers)))
+    return Standing(person.profile, ranking, [id_ for id_, _ in order])
+
+
+def _unbounded(profile: Profile) -> Profile:
+    interests = tuple(replace(interest, quota=None) for interest in profile.interests)
+    return replace(profile, interests=interests, budget=EVERYTHING)
 
 
 # ------------------------------------------------------------------ writing

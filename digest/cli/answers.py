@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from digest.cli.globals import open_app
-from digest.cli.options import AsJson, Command, example
+from digest.cli.options import LARGEST, AsJson, Command, example
 from digest.cli.output import print_json, progress, say, table
 from digest.errors import Refused
 
 PAPERS = typer.Argument(metavar="PAPERS.jsonl", help='Papers; those with "new": true are ranked.')
+TIMED = ("editions", "letters")
 READERS = typer.Argument(metavar="READERS.jsonl", help='{"reader", "likes", "dislikes"} a line.')
 
 
@@ -24,10 +25,12 @@ def evaluate(
     qrels: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What was relevant, in TREC form.")
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Papers ranked for each reader.")] = 300,
+    top: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="Papers ranked for each reader.")
+    ] = 300,
     as_json: AsJson = False,
 ) -> None:
-    """Rank new papers for readers by the matching that `publish` uses; TREC run format."""
+    """Rank new papers for readers as `publish` does. Writes a TREC run, judges it with qrels."""
     from digest.matching import evaluate as judge
 
     for file in (papers, readers, *([qrels] if qrels else [])):
@@ -43,15 +46,15 @@ def evaluate(
 
 
 def stats(
-    days: Annotated[int, typer.Option(min=1, help="The last so many days.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=36_500, help="The last so many days.")] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """What went out, to how many, what was skipped and why, how the sources are."""
+    """What went out, what was skipped and why. With people, papers and how the sources are."""
     found = _stats(open_app(), days)
     if as_json:
-        return print_json(found)
+        return print_json({"days": days} | found)
     for name, counts in found.items():
-        say(f"{name}")
+        say(f"{name} of {days} days" if name in TIMED else name)
         for key, value in counts.items():
             say(f"  {key:24} {value:>8}  {_bar(value, counts)}")
         if not counts:
@@ -68,8 +71,8 @@ def _stats(app: Any, days: int) -> dict[str, dict[str, int]]:
         return {
             "subscribers": people.count(tx),
             "papers": {"known": papers.count(tx)},
-            f"editions ({days} days)": editions.counts(tx, since),
-            f"letters ({days} days)": deliveries.counts(tx, since),
+            "editions": editions.counts(tx, since),
+            "letters": deliveries.counts(tx, since),
             "sources": {
                 verdict: sum(h.verdict == verdict for h in health)
                 for verdict in sorted({str(h.verdict) for h in health if h.verdict})

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,19 @@ from digest.schedule import Heartbeat, Tick, stop_on_signals
 if TYPE_CHECKING:
     from digest.app import App
 
-INGEST, PUBLISH, DELIVER = 900.0, 60.0, 10.0  # seconds between the starts of two passes
+INGEST, PUBLISH = 900.0, 60.0  # seconds between the starts of two passes
+LOOK, DELIVER = 1.0, 10.0  # between looks for due letters; between passes where none was seen
+SITE_GRACE, WORK_GRACE = 3.0, 11.0  # seconds to finish in after SIGTERM: 15 in all
 log = logging.getLogger("digest.serve")
 
 
 def serve(app: App, *, web: bool, work: bool) -> int:
     """Run until SIGTERM or SIGINT; then finish what is on the wire and return."""
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        force=True,
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log whole addresses
     app.db.current()  # a database that cannot be used ends it here, in one line
@@ -35,7 +41,7 @@ def serve(app: App, *, web: bool, work: bool) -> int:
             else:
                 stop.wait()
         finally:
-            late = beat.stop()
+            late = beat.stop(WORK_GRACE)
     for name in late:
         log.warning("%s did not end in time; what it held is given back when its lease ends", name)
     return 0
@@ -46,7 +52,7 @@ def ticks(app: App) -> dict[str, Tick]:
     return {
         "ingest": Tick(INGEST, _until_stopped(app.ingest, "ingest")),
         "publish": Tick(PUBLISH, lambda stop: _publish(app)),
-        "deliver": Tick(DELIVER, lambda stop: _deliver(app, stop)),
+        "deliver": Tick(LOOK, _when_due(app)),
     }
 
 
@@ -72,6 +78,29 @@ def _publish(app: App) -> None:
     made = app.publish()
     if made.queued or made.skipped:
         log.info("published %d editions, skipped %s", made.queued, dict(made.skipped))
+
+
+def _when_due(app: App) -> Callable[[threading.Event], None]:
+    """A confirmation goes out at once. Where nothing is due a pass now and then still looks for
+    what other workers left behind, and for letters to send again."""
+    passed = -DELIVER
+
+    def job(stop: threading.Event) -> None:
+        nonlocal passed
+        if time.monotonic() < passed + DELIVER and not _letters_due(app):
+            return
+        _deliver(app, stop)
+        passed = time.monotonic()
+
+    return job
+
+
+def _letters_due(app: App) -> bool:
+    from digest.store import deliveries
+
+    with app.db.reading() as tx:
+        first = deliveries.next_due(tx)
+    return first is not None and first <= app.clock()
 
 
 def _deliver(app: App, stop: threading.Event) -> None:
@@ -106,4 +135,4 @@ def _site(app: App, listening: Any, stop: threading.Event) -> None:
         renderer=app.renderer,
         mail_domain=app.mail_domain,
     )
-    serve_site(create_site(parts), listening, stop)
+    serve_site(create_site(parts), listening, stop, grace=SITE_GRACE)

@@ -11,7 +11,11 @@ from digest.cli.globals import open_app
 from digest.cli.options import AsJson, example, noun
 from digest.cli.output import print_json, say
 
-app = noun("The database: upgrade, current, backup, restore.")
+app = noun(
+    "The database: upgrade, current, backup, restore.",
+    "digest db current",
+    "digest db backup digest-2026-03-02.db",
+)
 File = Annotated[Path, typer.Argument(metavar="FILE")]
 
 
@@ -42,7 +46,7 @@ def current(as_json: AsJson = False) -> int:
 
 @app.command(epilog=example("digest db backup digest-$(date +%F).db"))
 def backup(file: File) -> None:
-    """Save a consistent copy while everything goes on (SQLite; PostgreSQL has pg_dump)."""
+    """Save a consistent copy while everything goes on. PostgreSQL has pg_dump instead."""
     from digest.store.backup import backup as save
 
     db = open_app().db

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digest.cli.globals import open_app
-from digest.cli.options import AsJson, Limit, example, noun
+from digest.cli.options import LARGEST, AsJson, Limit, example, noun
 from digest.cli.output import note, print_json, say, table
 from digest.errors import Refused
 
 if TYPE_CHECKING:
     from digest.model import Delivery
 
-app = noun("What became of each letter: list, show, retry, resolve.")
-Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Deliveries' ids.")]
+app = noun(
+    "What became of each letter: list, show, retry, resolve.",
+    "digest delivery list --not-accepted",
+    "digest delivery show 7",
+)
+Ids = Annotated[list[int], typer.Argument(metavar="ID...", max=LARGEST, help="Deliveries' ids.")]
+
+
+REPLY = 60  # characters of a relay's words in a list; `show` has all of them
 
 
 def row(delivery: Delivery) -> dict[str, Any]:
@@ -56,11 +63,16 @@ def list_(
     if as_json:
         return print_json([row(delivery) for delivery in found])
     rows = (
-        [d.key, d.kind, d.recipient, d.state, d.reason, d.attempts, d.code, d.created_at]
+        [d.key, d.kind, d.recipient, d.state, d.reason, d.attempts, _reply(d), d.created_at]
         for d in found
     )
-    columns = ("id", "kind", "recipient", "state", "reason", "tries", "code", "made")
+    columns = ("id", "kind", "recipient", "state", "reason", "tries", "reply", "made")
     return table(columns, rows, "no letters like that")
+
+
+def _reply(delivery: Delivery) -> str | None:
+    said = f"{delivery.code or ''} {delivery.text or ''}".strip()
+    return (said if len(said) <= REPLY else f"{said[:REPLY]}…") or None
 
 
 def _state(text: str) -> Any:
@@ -76,7 +88,10 @@ def _state(text: str) -> Any:
 
 
 @app.command(epilog=example("digest delivery show 7"))
-def show(delivery: Annotated[int, typer.Argument(metavar="ID")], as_json: AsJson = False) -> None:
+def show(
+    delivery: Annotated[int, typer.Argument(metavar="ID", max=LARGEST, help="The delivery's id.")],
+    as_json: AsJson = False,
+) -> None:
     """One letter and every attempt."""
     from digest.store import deliveries
 
@@ -88,7 +103,7 @@ def show(delivery: Annotated[int, typer.Argument(metavar="ID")], as_json: AsJson
     if as_json:
         return print_json(row(found) | {"attempt_list": tries})
     say(f"Delivery {found.key}: {found.kind} to {found.recipient}")
-    say(f"{found.state} {found.reason or ''}")
+    say(f"{found.state}{f' ({found.reason})' if found.reason else ''}")
     say(f"Message-ID {found.message_id}")
     rows = ([a.at, a.outcome, a.phase, a.code, a.enhanced, a.text] for a in tries)
     return table(("at", "outcome", "phase", "code", "status", "reply"), rows, "not tried yet")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digest.cli.globals import open_app
-from digest.cli.options import AsJson, Limit, example, noun
-from digest.cli.output import print_json, say, table
+from digest.cli.options import LARGEST, AsJson, Limit, example, noun
+from digest.cli.output import cell, print_json, say, table
 from digest.errors import Refused
 from digest.model import EditionState
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from digest.app import App
     from digest.model import Delivery, Edition, EditionPaper
 
-app = noun("What each person was owed for each window: list, show, preview.")
+app = noun(
+    "What each person was owed for each window: list, show, preview.",
+    "digest edition list --subscriber ada@example.org",
+    "digest edition preview ada@example.org",
+)
 
 
 def row(edition: Edition) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def list_(
 
 @app.command(epilog=example("digest edition show 12"))
 def show(
-    edition: Annotated[int, typer.Argument(metavar="ID", help="The edition's id.")],
+    edition: Annotated[int, typer.Argument(metavar="ID", max=LARGEST, help="The edition's id.")],
     as_json: AsJson = False,
 ) -> None:
     """One edition: its window, its papers, and why each is there."""
@@ -112,8 +116,8 @@ def _print(found: Edition, texts: Any) -> None:
 
     window = found.window
     say(
-        f"Edition {found.key} for {found.subscriber}, {window.since:%Y-%m-%d %H:%M}Z to "
-        f"{window.until:%Y-%m-%d %H:%M}Z: {found.reason or found.state}"
+        f"Edition {found.key} for {found.subscriber}, {cell(window.since)} to "
+        f"{cell(window.until)}: {found.reason or found.state}"
     )
     for number, paper in enumerate(found.content.papers, 1):
         text = texts.get((paper.id, paper.revision))
@@ -130,8 +134,10 @@ def _print(found: Edition, texts: Any) -> None:
 def preview(
     email: Annotated[str, typer.Argument(metavar="EMAIL")],
     format_: Annotated[str, typer.Option("--format", help="html, text, eml or json.")] = "text",
+    as_json: Annotated[bool, typer.Option("--json", help="As --format json.")] = False,
 ) -> None:
-    """The letter this person would get if their window closed now. Nothing is stored or sent."""
+    """The letter for a window that closed now. Nothing is stored or sent."""
+    format_ = "json" if as_json else format_
     if format_ not in {"html", "text", "eml", "json"}:
         raise Refused(f"--format {format_!r}: there are html, text, eml and json")
     app = open_app()
@@ -139,7 +145,8 @@ def preview(
     if format_ == "json":
         return print_json(row(made))
     if made.state is EditionState.SKIPPED:
-        return say(f"no letter: {made.reason}")
+        since = f"{made.content.considered} papers since {cell(made.window.since)}"
+        return say(f"no letter: {made.reason} ({since}); `digest profile simulate` looks back")
     return say(_letter(app, made, format_))
 
 

@@ -8,12 +8,15 @@ from typing import Annotated, NamedTuple
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
-Limit = Annotated[int, typer.Option(min=0, help="At most so many rows; 0 is all.")]
+LARGEST = 2**31 - 1  # of a row's key, on every database
+Limit = Annotated[int, typer.Option(min=0, max=LARGEST, help="At most so many rows; 0 is all.")]
 
 
-def noun(help_text: str) -> typer.Typer:
+def noun(help_text: str, *examples: str) -> typer.Typer:
     """A group of commands about one noun."""
-    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None)
+    return typer.Typer(
+        help=help_text, no_args_is_help=True, rich_markup_mode=None, epilog=example(*examples)
+    )
 
 
 def example(*lines: str) -> str:

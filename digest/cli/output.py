@@ -44,10 +44,16 @@ def note(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
-    """A table for a person; `empty` says what it means that there is none."""
-    rows = list(rows)
-    if not rows:
-        return say(empty)
+    """A table for a person; `empty` says what it means that there is none. Where no terminal
+    watches, each row is one line, for grep and cut."""
+    shown = [[cell(value) for value in row] for row in rows]
+    if not shown:
+        return say(empty) if empty else None
+    return (_framed if sys.stdout and sys.stdout.isatty() else _lined)(columns, shown)
+
+
+def _framed(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """As wide as the terminal: long cells are folded."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -56,9 +62,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> 
     for name in columns:
         shown.add_column(name, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell(value)) for value in row))  # Text: no markup from outside
-    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(shown)
-    return None
+        shown.add_row(*map(Text, row))  # Text: no markup from outside
+    Console(highlight=False).print(shown)
+
+
+def _lined(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.cells import cell_len
+
+    lines = [columns, *rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (t + " " * (w - cell_len(t)) for t, w in zip(line, widths, strict=True))
+        say("  ".join(padded).rstrip())
 
 
 def cell(value: Any) -> str:
@@ -69,7 +84,7 @@ def cell(value: Any) -> str:
         return f"{value:%Y-%m-%d %H:%M}Z"
     if isinstance(value, float):
         return f"{value:.3g}"
-    return str(value)
+    return "".join(c if c.isprintable() else " " for c in str(value))  # no commands to terminals
 
 
 class Progress(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,11 @@ from digest.errors import Refused
 if TYPE_CHECKING:
     from digest.model import Paper
 
-app = noun("What has been announced: list, show, search, import, trending.")
+app = noun(
+    "What has been announced: list, show, search, import, trending.",
+    "digest paper list",
+    "digest paper search 'ti:\"graph neural*\" AND NOT survey'",
+)
 
 
 def row(paper: Paper) -> dict[str, Any]:
@@ -134,12 +137,13 @@ def import_(
     ],
     as_json: AsJson = False,
 ) -> int:
-    """Read papers from JSON lines; only `title` is required. Bad lines are listed."""
+    """Read papers from JSON lines. Only `title` is required; bad lines are listed."""
     from digest import ingest
+    from digest.cli.files import opened, text_lines
 
-    site = open_app()
-    with _lines_of(file) as lines:
-        report = ingest.import_papers(site.db, lines, site.clock())
+    with opened(file) as source:
+        site = open_app()
+        report = ingest.import_papers(site.db, text_lines(source), site.clock())
     if as_json:
         print_json(report)
     else:
@@ -152,19 +156,11 @@ def import_(
     return 1 if report.bad else 0
 
 
-def _lines_of(file: Path) -> Any:
-    from contextlib import nullcontext
-
-    if str(file) == "-":
-        return nullcontext(sys.stdin)
-    if not file.is_file():
-        raise Refused(f"no file {file}")
-    return file.open(encoding="utf-8", errors="replace")
-
-
 @app.command(epilog=example("digest paper trending --days 7"))
 def trending(
-    days: Annotated[int, typer.Option(min=1, help="Votes counted in the last so many days.")] = 7,
+    days: Annotated[
+        int, typer.Option(min=1, max=36_500, help="Votes counted in the last so many days.")
+    ] = 7,
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -17,7 +16,7 @@ from digest.cli.options import AsJson, Command, example
 from digest.cli.output import as_data, note, print_json, progress, say, table
 
 if TYPE_CHECKING:
-    from digest.app import App
+    from digest.app import App, Pass
     from digest.model import SourceReport
     from digest.publish import Published
 
@@ -181,23 +180,18 @@ def run(as_json: AsJson = False) -> int:
     return code_of(done.deliver) if healthy else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What one pass did."""
-
-    ingest: Sequence[SourceReport]
-    publish: Published
-    deliver: Mapping[str, int]
-
-
 async def _run(app: App) -> Pass:
+    """As App.run, with progress, and without the rest once a stop was asked for."""
+    from digest.app import Pass
     from digest.publish import Published
 
     with stoppable() as stop:
         reports = await _unless(stop, _ingest(app, ())) or ()
         if stop.is_set():
             return Pass(reports, Published(), {})
-        return Pass(reports, *await app.publish_and_deliver(stop))
+        with progress("letters") as tell:
+            ended = app.publish_and_deliver(stop, lambda counts: tell(sum(counts.values()), 0))
+            return Pass(reports, *await ended)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

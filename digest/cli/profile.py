@@ -8,12 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
+from digest.cli.files import named, profile_text
 from digest.cli.globals import open_app
 from digest.cli.options import AsJson, example, noun
 from digest.cli.output import note, print_json, say, table
 from digest.errors import Refused
 
-app = noun("What each person wants: show, set, lint, example, simulate, like, dislike.")
+app = noun(
+    "What each person wants: show, set, lint, example, simulate, like, dislike.",
+    "digest profile example > ada.toml",
+    "digest profile lint ada.toml",
+)
 Email = Annotated[str, typer.Argument(metavar="EMAIL")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A profile file.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Papers' ids or addresses.")]
@@ -40,23 +45,18 @@ def set_(email: Email, file: File) -> None:
     from digest import subscribe
 
     site = open_app()
-    key = site.subscriber(email).key
-    subscribe.change(site.db, key, _read(file), site.clock(), door="cli")
-    say(f"{email} has a new profile; see `digest edition preview {email}`")
-
-
-def _read(file: Path) -> str:
-    if not file.is_file():
-        raise Refused(f"no file {file}")
-    return file.read_text(encoding="utf-8")
+    person = site.subscriber(email)
+    with named(file):
+        subscribe.change(site.db, person.key, profile_text(file), site.clock(), door="cli")
+    say(f"{person.email} has a new profile; see `digest edition preview {person.email}`")
 
 
 @app.command(epilog=example("digest profile lint ada.toml"))
 def lint(file: File, as_json: AsJson = False) -> int:
-    """Check a profile file: line and column of every fault, and terms that match too much."""
+    """Check a profile file. Names line and column of every fault, and terms that match too much."""
     from digest import profiles
 
-    findings = profiles.lint(_read(file), _recent())
+    findings = profiles.lint(profile_text(file), _recent())
     wrong = any(finding.level == "error" for finding in findings)
     if as_json:
         print_json(findings)
@@ -76,6 +76,8 @@ def _recent() -> Any:
 
     try:
         site = open_app()
+        if not site.has_database():
+            return ()
         now = site.clock()
         with site.db.reading() as tx:
             return papers.first_seen_in(tx, Window(now - timedelta(weeks=4), now))
@@ -124,7 +126,8 @@ def _document(site: Any, who: str) -> dict[str, Any]:
     from digest.store import people
 
     if Path(who).is_file():
-        return profiles.to_mapping(profiles.parse(_read(Path(who))))
+        with named(Path(who)):
+            return profiles.to_mapping(profiles.parse(profile_text(Path(who))))
     if "@" not in who:
         raise Refused(f"no file {who}, and no address")
     key = site.subscriber(who).key
@@ -154,8 +157,8 @@ def _rate(email: str, ids: list[str], value: int) -> int:
         done = [
             people.rate(tx, key, identity.parse(text) or text, value, site.clock()) for text in ids
         ]
+    say(f"{sum(done)} noted; they count from the next letter on")
     for text, ok in zip(ids, done, strict=True):
         if not ok:
             note(f"no paper {text} here; look for it with `digest paper search`")
-    say(f"{sum(done)} noted; they count from the next letter on")
     return 0 if all(done) else 1

@@ -12,8 +12,15 @@ from digest.cli.options import AsJson, Limit, example, noun
 from digest.cli.output import note, print_json, progress, say, table
 from digest.errors import Refused
 
-app = noun("Where papers are announced: list, check, add, remove, fetch the past.")
+app = noun(
+    "Where papers are announced: list, check, add, remove, backfill, quarantine.",
+    "digest source list",
+    "digest source check arxiv-ml",
+)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")]
+
+
+LISTS = {"categories"}  # options that hold several values, commas between
 
 
 @app.command("list", epilog=example("digest source list", "digest source list --json"))
@@ -114,28 +121,27 @@ def add(
     ] = [],  # noqa: B006 - Typer reads the default
 ) -> None:
     """Add a source beside those of the configuration."""
-    from digest.app import build_source
-    from digest.config import SourceSettings
-    from digest.sources import SourceSpec
+    from digest.app import build_source, source_spec
     from digest.store import sources
 
     site = open_app()
     options = dict(_option(text) for text in option)
     if any(spec.name == name for spec in site.specs()):
         raise Refused(f"there is a source {name} already; remove it first")
-    SourceSettings.model_validate({"name": name, "kind": kind})
-    build_source(SourceSpec(name, kind, options), site.web())
+    build_source(source_spec(name, kind, options), site.web())
     with site.db.writing() as tx:
         sources.add(tx, name, kind, options)
     say(f"added {name}; try it with `digest source check {name}`")
 
 
 def _option(text: str) -> tuple[str, Any]:
+    """(key, value) of `key=value`; whole numbers and lists become what a file would give."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise Refused(f"--option {text!r} must be KEY=VALUE")
-    plural = key in {"categories"}
-    return key, [part.strip() for part in value.split(",")] if plural else value
+        raise Refused(f"--option {text!r} must be KEY=VALUE, as in url=https://example.org/feed")
+    if key in LISTS:
+        return key, [part.strip() for part in value.split(",")]
+    return key, int(value) if value.isascii() and value.isdigit() else value
 
 
 @app.command(epilog=example("digest source remove nature"))

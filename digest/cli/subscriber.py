@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,13 +11,17 @@ import typer
 
 from digest.cli.globals import moment, open_app
 from digest.cli.options import AsJson, Limit, example, noun
-from digest.cli.output import note, print_json, progress, say, table
+from digest.cli.output import cell, note, print_json, progress, say, table
 from digest.errors import Refused
 
 if TYPE_CHECKING:
     from digest.model import Subscriber
 
-app = noun("People: add, list, show, why, pause, resume, end, export, erase, import.")
+app = noun(
+    "People: add, list, show, why, pause, resume, end, export, erase, import.",
+    "digest subscriber list",
+    "digest subscriber why ada@example.org",
+)
 Email = Annotated[str, typer.Argument(metavar="EMAIL")]
 DOOR = "cli"
 
@@ -67,27 +73,27 @@ def add(
     from digest import subscribe
 
     site = open_app()
-    wanted = _profile(profile)
-    if confirmed:
-        made = subscribe.add_confirmed(
-            site.db, email, wanted, site.clock(), door=DOOR, evidence=consent
-        )
-        return say(
-            f"{made.email} is active; the first letter is due {made.next_due:%Y-%m-%d %H:%M}Z"
-        )
-    asked = subscribe.request(
-        site.db, site.post, email, wanted, site.clock(), door=DOOR, evidence=consent
-    )
-    return say(f"{asked.subscriber.email}: {subscribe.said(asked)}")
+    now = site.clock()
+    with _wish(profile) as wanted:
+        if confirmed:
+            made = subscribe.add_confirmed(site.db, email, wanted, now, door=DOOR, evidence=consent)
+            said = f" is active; the first letter is due {cell(made.next_due)}"
+        else:
+            asked = subscribe.request(site.db, site.post, email, wanted, now, DOOR, consent)
+            made, said = asked.subscriber, f": {subscribe.said(asked)}"
+    say(made.email + said)
 
 
-def _profile(file: Path | None) -> str:
-    """The text of a profile file; an empty one, all defaults, where there is none."""
+@contextmanager
+def _wish(file: Path | None) -> Iterator[str]:
+    """The text of a profile file, whose faults name it; all defaults where there is none."""
+    from digest.cli.files import named, profile_text
+
     if file is None:
-        return ""
-    if not file.is_file():
-        raise Refused(f"no file {file}")
-    return file.read_text(encoding="utf-8")
+        yield ""
+        return
+    with named(file):
+        yield profile_text(file)
 
 
 @app.command("list", epilog=example("digest subscriber list --json"))
@@ -116,7 +122,7 @@ def show(email: Email, as_json: AsJson = False) -> None:
     if as_json:
         return print_json(row(found) | {"consents": record, "editions": [e.key for e in latest]})
     for key, value in row(found).items():
-        say(f"{key:14} {value if value is not None else '-'}")
+        say(f"{key:14} {cell(value)}")
     table(("at", "what", "by", "evidence"), ([c.at, c.act, c.door, c.evidence] for c in record), "")
     return None
 
@@ -156,22 +162,26 @@ def _standing(person: Subscriber, silent: Any, now: Any) -> str:
     if silent:
         return f"{person.email} takes no mail since {silent.at:%Y-%m-%d}: {silent.reason}"
     if person.paused_until and person.paused_until > now:
-        return f"{person.email} is paused until {person.paused_until:%Y-%m-%d %H:%M}Z"
+        return f"{person.email} is paused until {cell(person.paused_until)}"
     if person.next_due is None:
         return f"{person.email} is {person.state}: {person.reason or 'not confirmed yet'}"
-    due = f"{person.next_due:%Y-%m-%d %H:%M}Z"
-    return f"{person.email} is {person.state}; the next letter is due {due}"
+    return f"{person.email} is {person.state}; the next letter is due {cell(person.next_due)}"
 
 
 @app.command(epilog=example("digest subscriber pause ada@example.org --until 2026-09-01"))
-def pause(email: Email, until: Annotated[str, typer.Option(metavar="DATE")]) -> None:
-    """No letter before a day; what was announced meanwhile comes in one letter after it."""
+def pause(
+    email: Email,
+    until: Annotated[str, typer.Option(metavar="DATE", help="A day where they live, or a time.")],
+) -> None:
+    """No letter before a day. What was announced meanwhile comes in one letter after it."""
     from digest import subscribe
+    from digest.cadence import zone
 
     site = open_app()
-    key = site.subscriber(email).key
-    subscribe.pause(site.db, key, moment(until, "--until"), site.clock(), door=DOOR)
-    say(f"{email} is paused until {until}")
+    person = site.subscriber(email)
+    there = moment(until, "--until", zone(person.cadence.zone))
+    paused = subscribe.pause(site.db, person.key, there, site.clock(), door=DOOR)
+    say(f"{paused.email} gets no letter before {cell(there)}, then again as ever")
 
 
 @app.command(epilog=example("digest subscriber resume ada@example.org"))
@@ -196,7 +206,10 @@ def end(email: Email) -> None:
 
 
 @app.command(epilog=example("digest subscriber export ada@example.org > ada.json"))
-def export(email: Email) -> None:
+def export(
+    email: Email,
+    as_json: Annotated[bool, typer.Option("--json", help="As it is anyway.")] = True,
+) -> None:
     """Everything that is known of a person, as JSON."""
     from digest import subscribe
 
@@ -212,7 +225,7 @@ def erase(
 
     site = open_app()
     key = site.subscriber(email).key
-    if not yes and not typer.confirm(f"Forget {email} for good?"):
+    if not yes and not typer.confirm(f"Forget {email} for good?", err=True):
         raise Refused("nothing was changed")
     subscribe.erase(site.db, key, site.clock(), door=DOOR)
     say(f"{email} is forgotten")
@@ -223,7 +236,7 @@ def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="csv or jsonl.")],
     as_json: AsJson = False,
 ) -> int:
-    """Add people from a file; bad rows are listed with their line, the rest goes in."""
+    """Add people from a file. Bad rows are listed with their line, the rest goes in."""
     from digest import subscribe
 
     if not file.is_file():

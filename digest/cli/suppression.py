@@ -11,7 +11,7 @@ from digest.cli.options import AsJson, Limit, example, noun
 from digest.cli.output import print_json, say, table
 from digest.errors import Refused
 
-app = noun("Addresses that take no mail: list, add, remove.")
+app = noun("Addresses that take no mail: list, add, remove.", "digest suppression list")
 Address = Annotated[str, typer.Argument(metavar="EMAIL")]
 
 
@@ -29,15 +29,18 @@ def list_(limit: Limit = 50, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog=example("digest suppression add ada@example.org --reason 'asked by phone'"))
-def add(address: Address, reason: Annotated[str, typer.Option()] = "by the operator") -> None:
+def add(
+    address: Address,
+    reason: Annotated[str, typer.Option(help="Why, for the list.")] = "by the operator",
+) -> None:
     """Send nothing to an address any more."""
     from digest.store import people
     from digest.subscribe import normalised
 
-    site = open_app()
+    site, exact = open_app(), normalised(address)
     with site.db.writing() as tx:
-        people.suppress(tx, normalised(address), reason, site.clock())
-    say(f"{address} takes no mail")
+        people.suppress(tx, exact, " ".join(reason.split())[:200], site.clock())
+    say(f"{exact} takes no mail")
 
 
 @app.command(epilog=example("digest suppression remove ada@example.org"))
@@ -46,8 +49,9 @@ def remove(address: Address) -> None:
     from digest.store import people
     from digest.subscribe import normalised
 
+    exact = normalised(address)
     with open_app().db.writing() as tx:
-        gone = people.unsuppress(tx, normalised(address))
+        gone = people.unsuppress(tx, exact)
     if not gone:
-        raise Refused(f"{address} is not suppressed; see `digest suppression list`")
-    say(f"{address} takes mail again")
+        raise Refused(f"{exact} is not suppressed; see `digest suppression list`")
+    say(f"{exact} takes mail again")
