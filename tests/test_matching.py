@@ -27,6 +27,7 @@ from digest.model import (
     ReasonKind,
     Window,
 )
+from digest.profiles.shelf import Shelf
 
 # Some sixty papers that nobody below asks for, so that words have a rarity to speak of.
 SUBJECTS = ["proteins", "galaxies", "turbines", "dialects", "auctions", "glaciers"]
@@ -388,7 +389,8 @@ def test_an_all_embracing_reader_gets_every_founding_paper(shared: Path) -> None
     ],
 )
 def test_words_are_found_where_they_are_spelled(text: str, words: list[str], spelled: str) -> None:
-    assert spelled == Spelling(text).of_stems(words)
+    row = Shelf([Paper("p", text)]).row("ti", 0)
+    assert spelled == Spelling(text, row).of_stems(words)
 
 
 def test_a_vocabulary_knows_the_stems_of_its_codes() -> None:

@@ -65,7 +65,7 @@ class Picker:
         rest = inside & allowed & ~good.any(axis=0)
         popular = self._popular(asked, z, met, allowed & ~good.any(axis=0), followed)
         return Picked(
-            picks=[*followed, *chosen, *popular],
+            picks=[*_sorted([*followed, *chosen]), *popular],
             near=self._near(asked, z, rest),
             considered=int(inside.sum()),
             beyond=total - len(chosen),
@@ -113,12 +113,11 @@ class Picker:
 
     def _followed(self, asked: Asked, ranked: Scores, there: Flags) -> list[Pick]:
         best = ranked.max(axis=0) if len(ranked) else self._nudge
-        picks = [
+        return [
             Pick(paper, FOLLOW, (SURE_BONUS if by.sure == 1 else MAYBE_BONUS) + float(best[paper]))
             for paper, by in asked.followed.items()
             if there[paper]
         ]
-        return sorted(picks, key=lambda pick: (-pick.z, pick.paper))
 
     def _in_turns(self, asked: Asked, good: Flags, ranked: Scores) -> tuple[list[Pick], int]:
         """Each paper in the wish it fits best, the wishes in turns, some more than the budget."""
@@ -135,7 +134,7 @@ class Picker:
             turns += [(turn, -pick.z, pick) for turn, pick in enumerate(picks)]
         turns.sort(key=lambda entry: entry[:2])
         kept = [pick for _, _, pick in turns[:budget]]
-        return sorted(kept, key=lambda pick: (-pick.z, pick.paper)), total
+        return kept, total
 
     def _near(self, asked: Asked, z: Scores, rest: Flags) -> int:
         if not len(z):
@@ -162,6 +161,10 @@ class Picker:
 def votes(paper: Paper) -> float:
     """A paper's upvotes, 0 where there are none."""
     return max(float(paper.signals.get("upvotes", 0.0)), 0.0)
+
+
+def _sorted(picks: list[Pick]) -> list[Pick]:
+    return sorted(picks, key=lambda pick: (-pick.z, pick.paper))
 
 
 def _most(wish: Wish) -> int:

@@ -132,8 +132,7 @@ class Explainer:
                     yield Reason(ReasonKind.AUTHOR, spelled, "authors")
 
     def _terms(self, wish: Wish, paper: int) -> list[Reason]:
-        there = (t for t in wish.terms if self._shelf.holding(t.text) >> paper & 1)
-        found = (self._term(paper, stems(term.text)) for term in there)
+        found = (self._term(paper, stems(term.text)) for term in wish.terms)
         return _title_first(islice(filter(None, found), LOOKED_AT))[:MOST_WORDS]
 
     # -------------------------------------------------------------- what was learnt
@@ -163,7 +162,7 @@ class Explainer:
         if paper not in self._spellings:
             if len(self._spellings) >= TEXTS:
                 self._spellings.clear()
-            self._spellings[paper] = Spellings(self._shelf.papers[paper])
+            self._spellings[paper] = Spellings(self._shelf, paper)
         return self._spellings[paper]
 
 

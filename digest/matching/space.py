@@ -29,6 +29,7 @@ K1, B = 1.2, 0.75  # BM25: how soon repetition stops counting, and length
 PRIOR = 0.002  # a word's share of papers before we have seen any,
 PRIOR_PAPERS = 200.0  # with the weight of so many papers
 NO_CODE = -1
+TOO_COMMON = 0.25  # a word of more papers than this tells nothing, and costs most
 MOST_Z2 = 400.0  # the evidence of one term has a bound: rarer than 1 in 400 is not stronger
 
 
@@ -63,13 +64,15 @@ class Space:
         self.share = ((seen + PRIOR * PRIOR_PAPERS) / (self._total + PRIOR_PAPERS)).astype(
             np.float32
         )
-        self._idf = -np.log(self.share)
+        telling = self.share <= TOO_COMMON
+        self._idf = -np.log(self.share) * telling
         self._common = (seen > 1) | single(self.codes)  # chance pairs make no vector longer
         ours = np.unique(_joined([g.codes for g in grams[: self.number]], np.int64))
-        self._code_rows = np.searchsorted(self.codes, ours)  # window column -> row in self.codes
+        rows = np.searchsorted(self.codes, ours)
+        self._code_rows = rows[telling[rows]]  # window column -> row in self.codes
         self._columns = np.full(len(self.codes), -1, np.int32)
-        self._columns[self._code_rows] = np.arange(len(ours), dtype=np.int32)
-        self.width = len(ours)
+        self._columns[self._code_rows] = np.arange(len(self._code_rows), dtype=np.int32)
+        self.width = len(self._code_rows)
 
     def _find(self, codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """(rows of these codes in ours, whether each is there at all)."""

@@ -3,70 +3,83 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from array import array
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from itertools import chain
 
-from digest.model import Paper
-from digest.profiles.stems import stem, stem_all
+from digest.profiles.shelf import Shelf, row_pattern
+from digest.profiles.stems import stem_all
 from digest.text import words
 
 _LETTERS = "(?:[^\\W_][\u0300-\u036f\u200b-\u200f\u00ad]*)+"  # a letter and marks set on it
-_PIECE = rf"(?:\d+(?:\.\d+)+|{_LETTERS}(?:['’]{_LETTERS})*(?:\+\+|#)?)"
-_FIND = re.compile(_PIECE)
+_PIECE = re.compile(rf"\d+(?:\.\d+)+|{_LETTERS}(?:['’]{_LETTERS})*(?:\+\+|#)?")
 
+_ENDS = " \n.,;:!?-–—/()[]{}'’\"“”`*=<>|"  # what may stand at a word's end
 JOINED = 3  # pieces that hyphens may join to one word
 
-Word = tuple[str, int, int]  # folded word, where its spelling starts and ends
+Span = tuple[int, int]
 
 
 class Spelling:
-    """One text, word by word, each with the place where it is spelled."""
+    """One text as words in a row, each with the place where it is spelled."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._words = list(_spelled(text))
-        self._stems = stem_all(word for word, _, _ in self._words)
-        self._at: dict[str, list[int]] = defaultdict(list)
-        for place, root in enumerate(self._stems):
-            self._at[root].append(place)
+    __slots__ = ("_spans", "_stems", "_text", "_words")
+
+    def __init__(self, text: str, row: str) -> None:
+        """`row`: the words of the text, each between blanks."""
+        self._text, self._words = text, row
+        self._stems: str | None = None
+        self._spans: array[int] | None = None
 
     def of_stems(self, wanted: Sequence[str]) -> str:
         """The first words in a row with these stems, as spelled; empty where there are none."""
-        for start in self._at.get(wanted[0], ()) if wanted else ():
-            if self._stems[start : start + len(wanted)] == list(wanted):
-                return self._between(start, start + len(wanted))
-        return ""
+        if self._stems is None:
+            self._stems = f" {' '.join(stem_all(self._words.split()))} "
+        if not wanted or (at := self._stems.find(f" {' '.join(wanted)} ")) < 0:
+            return ""
+        return self._between(self._stems.count(" ", 0, at), len(wanted))
 
     def of_words(self, wanted: Sequence[str]) -> str:
         """The first words in a row that are these (`model*` is any that begins so)."""
-        for start in self._starts(wanted[0]) if wanted else ():
-            found = self._words[start : start + len(wanted)]
-            if len(found) == len(wanted) and all(
-                _fits(word, want) for (word, _, _), want in zip(found, wanted, strict=True)
-            ):
-                return self._between(start, start + len(wanted))
+        if not wanted or not (found := row_pattern(tuple(wanted)).search(self._words)):
+            return ""
+        return self._between(self._words.count(" ", 0, found.start()), len(wanted))
+
+    def _between(self, first: int, number: int) -> str:
+        """The text from the first of so many words to the last."""
+        wanted = self._words.split(maxsplit=first + number)[first : first + number]
+        return self._typed(wanted) or self._told(first, number)
+
+    def _typed(self, wanted: Sequence[str]) -> str:
+        """The words where the text has them letter by letter, as it nearly always does."""
+        lower = self._text.lower()
+        for between in " -":
+            sought = between.join(wanted)
+            start = lower.find(sought) if len(lower) == len(self._text) else -1
+            while start >= 0:
+                end = start + len(sought)
+                if not (lower[max(start - 1, 0) : start] + lower[end : end + 1]).strip(_ENDS):
+                    return self._text[start:end]
+                start = lower.find(sought, end)
         return ""
 
-    def _starts(self, wanted: str) -> Sequence[int]:
-        if wanted.endswith("*"):
-            return range(len(self._words))
-        return self._at.get(stem(wanted), ())
-
-    def _between(self, first: int, end: int) -> str:
-        return self._text[self._words[first][1] : self._words[end - 1][2]]
+    def _told(self, first: int, number: int) -> str:
+        """The words where diacritics, joined hyphens or apostrophes stand between."""
+        if self._spans is None:
+            self._spans = array("I", chain.from_iterable(_spans(self._text, self._words.split())))
+        start, end = self._spans[2 * first], self._spans[2 * (first + number) - 1]
+        return self._text[start:end]
 
 
 class Spellings:
     """Title and abstract of one paper; says where something stands, the title first."""
 
-    def __init__(self, paper: Paper) -> None:
-        self._paper = paper
-        self._title = Spelling(paper.title)
+    __slots__ = ("_abstract", "_title")
 
-    @cached_property
-    def _abstract(self) -> Spelling:
-        return Spelling(self._paper.abstract)
+    def __init__(self, shelf: Shelf, paper: int) -> None:
+        printed = shelf.papers[paper]
+        self._title = Spelling(printed.title, shelf.row("ti", paper))
+        self._abstract = Spelling(printed.abstract, shelf.row("ab", paper))
 
     def of_stems(self, wanted: Sequence[str]) -> tuple[str, str]:
         """(as spelled, `title` or `abstract`), or two empty strings."""
@@ -84,24 +97,26 @@ class Spellings:
         return "", ""
 
 
-def _fits(word: str, wanted: str) -> bool:
-    return word.startswith(wanted[:-1]) if wanted.endswith("*") else word == wanted
+def _spans(text: str, wanted: Sequence[str]) -> Iterator[Span]:
+    """For each word of `text`, the piece that spells it; an empty one where none can be told."""
+    pieces = [match.span() for match in _PIECE.finditer(text)]
+    if len(pieces) == len(wanted):  # nearly always: each piece is one word
+        return iter(pieces)
+    return _aligned(text, wanted, pieces)
 
 
-def _spelled(text: str) -> Iterator[Word]:
-    """Each word of `text` with the piece that spells it. Most pieces are one word; two may be one
-    (`pre-training`), one may be several."""
-    wanted = words(text)
-    pieces = [match.span() for match in _FIND.finditer(text)]
+def _aligned(text: str, wanted: Sequence[str], pieces: Sequence[Span]) -> Iterator[Span]:
+    """Two pieces may be one word (`pre-training`), one may be several (`½`)."""
     place = 0
-    for index, (start, end) in enumerate(pieces):
-        if place < len(wanted) and text[start:end].lower() == wanted[place]:
-            yield wanted[place], start, end
+    for index, span in enumerate(pieces):
+        if place < len(wanted) and text[slice(*span)].lower() == wanted[place]:
+            yield span
             place += 1
             continue
-        for _, last in pieces[index : index + JOINED]:
-            found = words(text[start:last])
+        for _, end in pieces[index : index + JOINED]:
+            found = words(text[span[0] : end])
             if found and wanted[place : place + len(found)] == found:
-                yield from ((word, start, last) for word in found)
+                yield from ((span[0], end) for _ in found)
                 place += len(found)
                 break
+    yield from ((0, 0) for _ in wanted[place:])

@@ -93,13 +93,13 @@ class Vocabulary:
             self._young[key] = grams
 
     def _count(self, paper: Paper) -> Grams:
-        all_codes: list[int] = []
+        parts: list[Codes] = []
         for text in (paper.title, paper.abstract):
-            single, pairs = self.codes(text)
-            all_codes += single
-            all_codes += pairs
-        codes, counts = np.unique(np.array(all_codes, np.int64), return_counts=True)
-        return Grams(codes, counts.astype(np.float32), len(all_codes))
+            numbers = np.array(self._number(words(text)), np.int64)
+            parts += [numbers, (numbers[:-1] + 1 << _PAIR) + numbers[1:]]
+        everything = np.concatenate(parts)
+        codes, counts = np.unique(everything, return_counts=True)
+        return Grams(codes, counts.astype(np.float32), len(everything))
 
     def _number(self, found: Sequence[str]) -> list[int]:
         """Stem numbers without stop words."""

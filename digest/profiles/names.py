@@ -44,6 +44,7 @@ def spellings(text: str) -> tuple[Name, ...]:
     return tuple(name for one in texts if (name := _read(one)) is not None)
 
 
+@lru_cache(maxsize=100_000)
 def alike(followed: str, printed: str) -> float:
     """How surely `printed` means the person `followed`: SURE, MAYBE or 0.
 

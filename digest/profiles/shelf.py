@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from digest.model import Paper
 from digest.profiles.names import alike, spellings
 from digest.profiles.query import And, Author, Category, Everything, Leaf, Not, Or, Phrase, Query
-from digest.profiles.stems import stem_all, stems
+from digest.profiles.stems import stem, stems
 from digest.text import words
 
 MEMORY = 50_000  # answers of each kind that are kept
@@ -41,6 +42,7 @@ class Shelf:
         self.papers = tuple(papers)
         self.everything = (1 << len(self.papers)) - 1
         self._indexes: dict[str, _Index] = {}
+        self._rows: dict[str, list[str | None]] = {f: [None] * len(papers) for f in ("ti", "ab")}
         self._authors: dict[str, list[tuple[int, str]]] | None = None
         self._categories: dict[str, int] | None = None
         self._leaves: dict[Leaf, int] = {}
@@ -67,8 +69,17 @@ class Shelf:
         wanted = stems(term)
         found = self._terms.get(wanted)
         if found is None:
-            found = _union(self._index(field).phrase(wanted) for field in ("ti stems", "ab stems"))
+            found = _union(self._index(field).stemmed(wanted) for field in ("ti", "ab"))
             _remember(self._terms, wanted, found)
+        return found
+
+    def row(self, field: str, paper: int) -> str:
+        """The words of a title (`ti`) or abstract (`ab`), each between blanks."""
+        rows = self._rows[field]
+        found = rows[paper]
+        if found is None:
+            text = self.papers[paper].title if field == "ti" else self.papers[paper].abstract
+            found = rows[paper] = f" {' '.join(words(text))} "
         return found
 
     def by(self, person: str) -> tuple[Byline, ...]:
@@ -114,15 +125,11 @@ class Shelf:
                 fields = (leaf.field,) if leaf.field else ("ti", "ab")
                 return _union(self._index(field).phrase(leaf.words) for field in fields)
 
-    def _index(self, kind: str) -> _Index:
-        """Over titles (`ti`) or abstracts (`ab`), by words, or by stems (`ti stems`)."""
-        if kind not in self._indexes:
-            texts = (p.title if kind.startswith("ti") else p.abstract for p in self.papers)
-            found: Iterable[list[str]] = map(words, texts)
-            if kind.endswith("stems"):
-                found = map(stem_all, found)
-            self._indexes[kind] = _Index(found)
-        return self._indexes[kind]
+    def _index(self, field: str) -> _Index:
+        """Over the words of titles (`ti`) or abstracts (`ab`)."""
+        if field not in self._indexes:
+            self._indexes[field] = _Index([self.row(field, i) for i in range(len(self.papers))])
+        return self._indexes[field]
 
     # -------------------------------------------------------------- people and categories
 
@@ -171,30 +178,50 @@ class Shelf:
 class _Index:
     """An inverted index over rows of words; phrases are checked on the rows themselves."""
 
-    def __init__(self, rows: Iterable[list[str]]) -> None:
-        self._rows: list[str] = []
+    def __init__(self, rows: list[str]) -> None:
+        self._rows = rows
         self._places: dict[str, list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
-            self._rows.append(f" {' '.join(row)} ")
-            for word in set(row):
+            for word in set(row.split()):
                 self._places[word].append(i)
+        self._bits: dict[str, int] = {}
         self._sorted: list[str] | None = None
+        self._of_stems: dict[str, list[str]] | None = None
 
     def phrase(self, wanted: Sequence[str]) -> int:
         """The rows that hold these words in a row; a word that ends in `*` is a prefix."""
-        if not wanted:
-            return 0
-        found = self._one(wanted[0])
-        for word in wanted[1:]:
+        spelled = [self._beginning(w[:-1]) if w.endswith("*") else [w] for w in wanted]
+        return self._in_a_row(spelled, lambda: row_pattern(tuple(wanted)))
+
+    def stemmed(self, wanted: Sequence[str]) -> int:
+        """The rows that hold words with these stems in a row."""
+        if self._of_stems is None:
+            self._of_stems = defaultdict(list)
+            for word in self._places:
+                self._of_stems[stem(word)].append(word)
+        spelled = [self._of_stems.get(root, []) for root in wanted]
+        return self._in_a_row(spelled, lambda: _any_of(spelled))
+
+    def _in_a_row(
+        self, spelled: Sequence[Sequence[str]], pattern: Callable[[], re.Pattern[str]]
+    ) -> int:
+        """The rows that hold one of each of these words, next to each other."""
+        found = (1 << len(self._rows)) - 1 if spelled else 0
+        for some in spelled:
+            found &= _union(map(self._one, some))
             if not found:
                 return 0
-            found &= self._one(word)
-        return found if len(wanted) == 1 or not found else self._in_a_row(found, wanted)
+        if len(spelled) == 1:
+            return found
+        holds = pattern().search
+        return as_bits(i for i in members(found) if holds(self._rows[i]))
 
     def _one(self, word: str) -> int:
-        if word.endswith("*"):
-            return as_bits(i for w in self._beginning(word[:-1]) for i in self._places[w])
-        return as_bits(self._places.get(word, ()))
+        found = self._bits.get(word)
+        if found is None:
+            found = as_bits(self._places.get(word, ()))
+            _remember(self._bits, word, found)
+        return found
 
     def _beginning(self, start: str) -> list[str]:
         if self._sorted is None:
@@ -202,10 +229,11 @@ class _Index:
         last = bisect_left(self._sorted, start + "\U0010ffff")
         return self._sorted[bisect_left(self._sorted, start) : last]
 
-    def _in_a_row(self, candidates: int, wanted: Sequence[str]) -> int:
-        parts = (re.escape(w.removesuffix("*")) + "[^ ]*" * w.endswith("*") for w in wanted)
-        holds = re.compile(f" {' '.join(parts)} ").search
-        return as_bits(i for i in members(candidates) if holds(self._rows[i]))
+
+def _any_of(spelled: Sequence[Sequence[str]]) -> re.Pattern[str]:
+    """Finds one of each of these words, next to each other, in a row of words."""
+    choices = ("|".join(map(re.escape, some)) for some in spelled)
+    return re.compile("".join(f" (?:{some})" for some in choices) + " ")
 
 
 def _is_under(name: str, wanted: str) -> bool:
@@ -221,9 +249,20 @@ def _remember(memory: dict[K, V], key: K, value: V) -> None:
     memory[key] = value
 
 
+@lru_cache(maxsize=10_000)
+def row_pattern(wanted: tuple[str, ...]) -> re.Pattern[str]:
+    """Finds these words in a row of words, each between blanks; `model*` is a prefix."""
+    parts = (re.escape(w.removesuffix("*")) + "[^ ]*" * w.endswith("*") for w in wanted)
+    return re.compile(f" {' '.join(parts)} ")
+
+
 def members(bits: int) -> list[int]:
     """The indices in a set of papers, rising."""
-    return [i for i, bit in enumerate(reversed(bin(bits)[2:])) if bit == "1"]
+    row = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    return [(at << 3) + bit for at, byte in enumerate(row) if byte for bit in _BITS[byte]]
+
+
+_BITS = [[bit for bit in range(8) if byte >> bit & 1] for byte in range(256)]
 
 
 def as_bits(indices: Iterable[int]) -> int:
