@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import inspect
 
 from digest.errors import Broken
@@ -30,6 +32,7 @@ from digest.model import (
     Window,
 )
 from digest.store import Database, deliveries, editions, papers, people
+from digest.store.mailbox import mailbox
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -261,6 +264,53 @@ def test_soft_failures_in_a_row_suppress_an_address(db):
         settle(db, mine.key, DeliveryState.FAILED, soft=True)
     with db.reading() as tx:
         assert set(people.suppressed(tx, ["ada@example.org"])) == {"ada@example.org"}
+
+
+def test_a_suppression_holds_in_whatever_case_its_address_is_written(db):
+    ada = person(db, "Ada.Lovelace@example.org")
+    first, second = (edition_for(db, ada, ids=(), until=NOW + n * HOUR) for n in (1, 2))
+    [one, two] = claim(db, NOW + 2 * HOUR)
+    with db.writing() as tx:
+        people.suppress(tx, "ADA.lovelace@example.org", "asked by phone", NOW)
+        assert deliveries.mark_body(tx, [(one.key, "t1"), (two.key, "t1")], NOW) == frozenset()
+        deliveries.release(tx, "t1", [one.key, two.key], NOW)
+    assert claim(db, NOW + 2 * HOUR, token="t2") == []
+    with db.reading() as tx:
+        ended = deliveries.of_editions(tx, [first, second]).values()
+        known = people.suppressed(tx, [ada.email, "grace@example.org"])
+    assert {(d.state, d.reason) for d in ended} == {("suppressed", "asked by phone")}
+    assert {ada.email: "ADA.lovelace@example.org"} == {a: s.address for a, s in known.items()}
+    with db.writing() as tx:
+        assert people.unsuppress(tx, "ada.lovelace@example.org")
+        assert people.suppressions(tx) == []
+
+
+def test_two_people_cannot_have_one_mailbox(db):
+    person(db, "Ada@example.org")
+    with pytest.raises(Broken, match=r"(?i)unique"):
+        person(db, "ada@example.org")
+
+
+@given(st.emails() | st.text(max_size=30))
+def test_a_mailbox_is_known_by_one_name(address):
+    assert mailbox(address) == mailbox(mailbox(address))
+    if address.isascii():
+        assert mailbox(address) == mailbox(address.upper())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Ada@example.org", "ada@example.org", True),
+        ("IVÁN@example.org", "iván@example.org", True),
+        ("iva\u0301n@example.org", "iván@example.org", True),
+        ("strauß@example.org", "strauss@example.org", False),
+        ("ada+papers@example.org", "ada@example.org", False),
+        ("a.da@example.org", "ada@example.org", False),
+    ],
+)
+def test_only_case_makes_no_difference_to_a_mailbox(one, other, same):
+    assert same == (mailbox(one) == mailbox(other))
 
 
 def test_a_failed_letter_can_be_tried_again_only_until_the_next_edition(db):

@@ -224,23 +224,59 @@ def test_a_stranger_cannot_change_what_an_active_person_gets(sqlite: Database) -
     assert confirmations(sqlite) == []
 
 
-def test_two_spellings_of_an_address_are_one_person(sqlite: Database) -> None:
+def test_two_spellings_of_a_domain_are_one_person(sqlite: Database) -> None:
     first, second = ask(sqlite), ask(sqlite, "ada@EXAMPLE.ORG", NOW + HOUR)
     assert first.subscriber.key == second.subscriber.key
 
 
+def test_an_address_in_capitals_is_the_same_person_and_is_written_to_as_first_typed(
+    db: Database,
+) -> None:
+    first = ask(db, "Ada@example.org").subscriber
+    second = ask(db, "ADA@example.org", NOW + HOUR)
+    assert (first.key, Answer.AGAIN) == (second.subscriber.key, second.answer)
+    assert confirmations(db) == ["Ada@example.org"] * 2
+    subscribe.confirm(db, first.key, NOW + HOUR, "web")
+    with pytest.raises(Refused, match="active already"):
+        active(db, "ada@example.org")
+    assert ask(db, "aDA@example.org", NOW + DAY).answer is Answer.ALREADY_ACTIVE
+    assert subscribe.find(db, "ADA@EXAMPLE.ORG").email == "Ada@example.org"
+
+
+def test_who_left_is_met_again_in_whatever_case_they_come(sqlite: Database, tmp_path: Path) -> None:
+    key = active(sqlite, "Ada@example.org").key
+    subscribe.end(sqlite, key, EndReason.UNSUBSCRIBED, NOW, "one_click")
+    rows = '{"email": "grace@example.org"}\n{"email": "ADA@example.org"}\n'
+    report = bring(sqlite, tmp_path / "people.jsonl", rows)
+    assert [(bad.line, bad.reason.partition(";")[0]) for bad in report.bad] == [
+        (2, "has left (unsubscribed)")
+    ]
+    assert active(sqlite, "ada@example.org").key == key
+
+
+def test_an_import_meets_those_who_are_there_in_whatever_case(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    active(sqlite, "Ada@example.org")
+    rows = "email\nada@example.org\ngrace@example.org\nGRACE@example.org\n"
+    report = bring(sqlite, tmp_path / "people.csv", rows)
+    assert (report.known, report.pending) == (1, 1)
+    assert [(bad.line, bad.reason) for bad in report.bad] == [(4, "the same address as in line 3")]
+
+
 def test_asking_at_the_same_instant_twice_makes_one_person(db: Database) -> None:
     answers: list[Answer] = []
+    spellings = (ADA, ADA.upper(), ADA.capitalize(), ADA)
     threads = [
-        threading.Thread(target=lambda: answers.append(ask(db).answer), daemon=True)
-        for _ in range(4)
+        threading.Thread(target=lambda at=one: answers.append(ask(db, at).answer), daemon=True)
+        for one in spellings
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
     assert sorted(answers) == [Answer.AGAIN] * 3 + [Answer.NEW]
-    assert confirmations(db) == [ADA]
+    assert [one.lower() for one in confirmations(db)] == [ADA]
 
 
 def test_the_first_window_opens_when_the_person_confirms(db: Database) -> None:

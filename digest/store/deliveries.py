@@ -101,7 +101,7 @@ def _with_consent() -> Select[Any]:
     """Deliveries with what decides whether they may go."""
     people, x = t.subscribers.c, t.suppressions.c
     joined = t.deliveries.join(t.subscribers, people.key == d.subscriber).outerjoin(
-        t.suppressions, x.address == d.recipient
+        t.suppressions, x.mailbox == people.mailbox
     )
     consent = (
         people.state.label("person"),

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, String, and_, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    String,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from digest.model import (
     Act,
@@ -23,6 +35,7 @@ from digest.model import (
 )
 from digest.store import tables as t
 from digest.store.database import Tx
+from digest.store.mailbox import mailbox
 from digest.store.papers import chunks, insert_new, key_of
 
 s = t.subscribers.c
@@ -55,8 +68,9 @@ class NewSubscriber:
 
 
 def get(tx: Tx, email: str) -> Subscriber | None:
-    """The person with this (normalised) address."""
-    row = tx.execute(select(t.subscribers).where(s.email == email)).one_or_none()
+    """The person with this (normalised) address, in whatever case."""
+    here = select(t.subscribers).where(s.mailbox == mailbox(email))
+    row = tx.execute(here).one_or_none()
     return _subscriber(row) if row else None
 
 
@@ -67,15 +81,16 @@ def hold(tx: Tx, key: int) -> Subscriber | None:
 
 
 def hold_addresses(tx: Tx, emails: Collection[str]) -> dict[str, Subscriber]:
-    """Who has these addresses; nobody else takes or changes one of them until the commit."""
+    """{address as asked for: who has it}; nobody else takes or changes one until the commit."""
+    asked = {email: mailbox(email) for email in emails}
     found: dict[str, Subscriber] = {}
-    for part in chunks(sorted(emails)):
+    for part in chunks(sorted(set(asked.values()))):
         if tx.dialect.name == "postgresql":
             names = func.unnest(cast(part, ARRAY(String))).column_valued("name")
             tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(names, 0))))
-        question = select(t.subscribers).where(s.email.in_(part)).with_for_update()
-        found |= {row.email: _subscriber(row) for row in tx.execute(question)}
-    return found
+        question = select(t.subscribers).where(s.mailbox.in_(part)).with_for_update()
+        found |= {row.mailbox: _subscriber(row) for row in tx.execute(question)}
+    return {email: found[known_by] for email, known_by in asked.items() if known_by in found}
 
 
 def by_key(tx: Tx, key: int) -> Subscriber | None:
@@ -88,15 +103,6 @@ def by_keys(tx: Tx, keys: Collection[int]) -> dict[int, Subscriber]:
         for part in chunks(keys)
         for row in tx.execute(select(t.subscribers).where(s.key.in_(part)))
     }
-
-
-def existing(tx: Tx, emails: Collection[str]) -> frozenset[str]:
-    """Which of these addresses have a row."""
-    return frozenset(
-        email
-        for part in chunks(emails)
-        for email in tx.execute(select(s.email).where(s.email.in_(part))).scalars()
-    )
 
 
 def listed(
@@ -185,13 +191,13 @@ def add(
     confirmed_at: datetime | None = None,
     next_due: datetime | None = None,
 ) -> Subscriber:
-    """Add one person; the address must be new. With `confirmed_at` active, else pending."""
+    """Add one person; their mailbox must be new. With `confirmed_at` active, else pending."""
     person = NewSubscriber(email, document, cadence, text, confirmed_at, next_due, evidence)
     return add_many(tx, [person], now, door)[0]
 
 
 def add_many(tx: Tx, people: Sequence[NewSubscriber], now: datetime, door: str) -> list[Subscriber]:
-    """Add people whose addresses are new; in order."""
+    """Add people whose mailboxes are new; in order."""
     if not people:
         return []
     made = insert(t.subscribers).returning(s.key, sort_by_parameter_order=True)
@@ -207,6 +213,7 @@ def _row_of(person: NewSubscriber, now: datetime) -> dict[str, Any]:
     confirmed = person.confirmed_at
     return {
         "email": person.email,
+        "mailbox": mailbox(person.email),
         "state": SubscriberState.ACTIVE if confirmed else SubscriberState.PENDING,
         "created_at": now,
         "confirmed_at": confirmed,
@@ -277,8 +284,9 @@ def end(tx: Tx, key: int, reason: EndReason) -> None:
 
 def erase(tx: Tx, key: int) -> None:
     """Forget who it was: the address, profile, ratings and evidence go; counts stay."""
+    _forget_reports(tx, key)
     nobody = f"erased-{key}@invalid"
-    _change(tx, key, email=nobody)
+    _change(tx, key, email=nobody, mailbox=mailbox(nobody))
     end(tx, key, EndReason.ERASED)
     tx.execute(delete(t.profiles).where(t.profiles.c.subscriber == key))
     tx.execute(delete(t.ratings).where(t.ratings.c.subscriber == key))
@@ -287,6 +295,19 @@ def erase(tx: Tx, key: int) -> None:
     tx.execute(update(t.deliveries).where(mine).values(recipient=nobody, text=None))
     tries = t.attempts.c.delivery.in_(select(t.deliveries.c.key).where(mine))
     tx.execute(update(t.attempts).where(tries).values(text=""))  # replies repeat the address
+
+
+def _forget_reports(tx: Tx, key: int) -> None:
+    """That reports came stays, and nothing of whom they named."""
+    r, d = t.reports.c, t.deliveries.c
+    email: str = tx.execute(select(s.email).where(s.key == key)).scalar_one()
+    mine = r.delivery.in_(select(d.key).where(d.subscriber == key))
+    here = update(t.reports).where(or_(mine, func.lower(r.address) == email.lower()))
+    tx.execute(here.values(address=None, text="", raw=None))
+    kept = tx.execute(select(r.key, r.raw).where(r.raw.is_not(None))).all()
+    naming = [row.key for row in kept if email.encode().lower() in row.raw.lower()]
+    for part in chunks(naming):
+        tx.execute(update(t.reports).where(r.key.in_(part)).values(text="", raw=None))
 
 
 def change(
@@ -369,13 +390,14 @@ def _subscriber(row: Any) -> Subscriber:
 
 
 def suppressed(tx: Tx, addresses: Collection[str]) -> dict[str, Suppression]:
-    """{address: why} for each of these addresses that takes no mail."""
-    x = t.suppressions.c
-    return {
-        row.address: Suppression(row.address, row.reason, row.at)
-        for part in chunks(addresses)
-        for row in tx.execute(select(t.suppressions).where(x.address.in_(part)))
+    """{address as asked for: why} for each of these addresses that takes no mail."""
+    asked = {address: mailbox(address) for address in addresses}
+    found = {
+        row.mailbox: Suppression(row.address, row.reason, row.at)
+        for part in chunks(set(asked.values()))
+        for row in tx.execute(select(t.suppressions).where(t.suppressions.c.mailbox.in_(part)))
     }
+    return {address: found[known_by] for address, known_by in asked.items() if known_by in found}
 
 
 def suppressions(tx: Tx, limit: int = 0) -> list[Suppression]:
@@ -386,15 +408,16 @@ def suppressions(tx: Tx, limit: int = 0) -> list[Suppression]:
 
 def suppress(tx: Tx, address: str, reason: str, now: datetime) -> None:
     """This address takes no mail; the first reason stays."""
-    row = {"address": address, "reason": reason, "at": now}
+    row = {"mailbox": mailbox(address), "address": address, "reason": reason, "at": now}
     tx.execute(insert_new(tx, t.suppressions), [row])
 
 
 def unsuppress(tx: Tx, address: str) -> bool:
     """True where it was suppressed."""
-    x = t.suppressions.c.address
-    tx.execute(update(t.subscribers).where(s.email == address).values(soft_failures=0))
-    return bool(tx.execute(delete(t.suppressions).where(x == address)).rowcount)
+    known_by = mailbox(address)
+    tx.execute(update(t.subscribers).where(s.mailbox == known_by).values(soft_failures=0))
+    here = delete(t.suppressions).where(t.suppressions.c.mailbox == known_by)
+    return bool(tx.execute(here).rowcount)
 
 
 def count_soft_failure(tx: Tx, key: int) -> int:

@@ -133,7 +133,8 @@ subscribers = Table(
     "subscribers",
     metadata,
     _key(),
-    Column("email", String, nullable=False, unique=True),
+    Column("email", String, nullable=False),  # as they first typed it; letters go there
+    Column("mailbox", String, nullable=False, unique=True),  # what they are known by: mailbox.py
     Column("state", String, nullable=False),
     Column("reason", String),
     Column("created_at", Utc, nullable=False),
@@ -179,7 +180,8 @@ ratings = Table(
 suppressions = Table(
     "suppressions",
     metadata,
-    Column("address", String, primary_key=True),
+    Column("mailbox", String, primary_key=True),  # see mailbox.py
+    Column("address", String, nullable=False),  # as given
     Column("reason", String, nullable=False),
     Column("at", Utc, nullable=False),
 )
@@ -245,6 +247,26 @@ attempts = Table(
     Column("code", Integer),
     Column("enhanced", String),
     Column("text", Text, nullable=False),
+)
+
+reports = Table(  # what came back later, each under its own hash: bounces, complaints, goodbyes
+    "reports",
+    metadata,
+    _key(),
+    Column("hash", String, nullable=False),  # SHA-256, or what its sender identifies it by
+    Column("part", Integer, nullable=False),  # one report may tell of several recipients
+    Column("at", Utc, nullable=False),
+    Column("door", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("weight", String),  # of a bounce
+    _ref("delivery", "deliveries.key", nullable=True, index=True),
+    Column("address", String),
+    Column("status", String),  # RFC 3463
+    Column("text", Text, nullable=False),
+    Column("effect", String, nullable=False),
+    Column("raw", LargeBinary),  # bounded; only of what nobody understood and no mailbox keeps
+    UniqueConstraint("hash", "part"),
+    sqlite_autoincrement=True,
 )
 
 # ------------------------------------------------------------------ sources

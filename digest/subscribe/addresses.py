@@ -1,4 +1,4 @@
-"""Pure: one spelling for each address, and a clear no to what is none."""
+"""Pure: an address as letters can go to it, and a clear no to what is none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ LOCAL_DOMAINS = {"localhost"}  # the only domain that needs no dot
 def normalised(address: str) -> str:
     """`address` with its domain in lower case and, where it is international, as IDNA.
 
-    The local part is the receiver's affair and stays as it is. Domains that exist only for
+    The local part goes to its receiver as it was typed; that its case makes nobody another person
+    is the store's affair (`store.mailbox`). Domains that exist only for
     rehearsals (example.org, localhost, .test) are taken; nothing is asked of the network. Raises
     Refused for all else: no address, several, a name beside it, controls, more than 320 characters.
     """

@@ -20,6 +20,7 @@ from typing import Any
 from digest.errors import DigestError, Refused
 from digest.model import Subscriber, SubscriberState
 from digest.store import Database, Tx, people
+from digest.store.mailbox import mailbox
 from digest.subscribe.addresses import normalised
 from digest.subscribe.life import Post, as_newcomer, ask_to_confirm, wish
 
@@ -222,9 +223,9 @@ def _sorted_out(batch: Iterable[Row], seen: dict[str, int]) -> tuple[Good, list[
     for row in batch:
         try:
             newcomer = _newcomer(row)
-            if newcomer.email in seen:
-                raise Refused(f"the same address as in line {seen[newcomer.email]}")
-            seen[newcomer.email] = row.line
+            if (known_by := mailbox(newcomer.email)) in seen:
+                raise Refused(f"the same address as in line {seen[known_by]}")
+            seen[known_by] = row.line
             good[newcomer.email] = row.line, newcomer
         except DigestError as error:
             bad.append(BadRow(row.line, str(row.values.get("email", ""))[:100], str(error)))
@@ -265,12 +266,12 @@ def _write(tx: Tx, post: Post, good: Good, now: datetime, door: str) -> Imported
     pending = [person for person in added if person.state is SubscriberState.PENDING]
     for person in pending:
         ask_to_confirm(tx, post, person, now, asked_before=False)
-    left = [person for person in known.values() if person.state is SubscriberState.ENDED]
+    left = {email: who for email, who in known.items() if who.state is SubscriberState.ENDED}
     return Imported(
         added=len(added) - len(pending),
         pending=len(pending),
         known=len(known) - len(left),
-        bad=tuple(_has_left(good[person.email][0], person) for person in left),
+        bad=tuple(_has_left(good[email][0], person) for email, person in left.items()),
     )
 
 
