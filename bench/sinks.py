@@ -31,15 +31,19 @@ def free_port() -> int:
 
 
 @contextmanager
-def relay() -> Iterator[tuple[str, int]]:
-    """(which relay, its port) of a server that takes everything and keeps nothing."""
+def relay(delay: float = 0.0) -> Iterator[tuple[str, int]]:
+    """(which relay, its port) of a server that takes everything and keeps nothing; with a delay
+    (seconds) before each reply it is sink.py."""
     port = free_port()
-    postfix = shutil.which("smtp-sink", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    postfix = not delay and shutil.which(
+        "smtp-sink", path=os.environ.get("PATH", "") + ":/usr/sbin"
+    )
     if postfix:
         who = ["-u", "nobody"] if os.geteuid() == 0 else []
         words = [postfix, *who, f"127.0.0.1:{port}", "1000"]
     else:
         words = [sys.executable, str(shared() / "tools" / "sink.py"), "--port", str(port)]
+        words += ["--reply-delay", str(delay)]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     try:
         _until_open(port, process)

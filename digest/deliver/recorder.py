@@ -16,6 +16,8 @@ from digest.errors import DigestError
 from digest.model import Settlement
 from digest.store import Database, deliveries
 
+GATHER = 0.001  # seconds a body mark waits for those of other lanes
+PATIENCE = 0.2  # seconds an outcome waits for a body mark to share its transaction with
 Written = Callable[[Sequence[Settlement]], None]
 Mark: TypeAlias = tuple[int, str, asyncio.Future[bool]]
 
@@ -31,6 +33,7 @@ class Recorder:
         self._marks: list[Mark] = []
         self._owed: list[Settlement] = []
         self._wake = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._one_at_a_time = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -43,27 +46,31 @@ class Recorder:
             raise self.broken
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._marks.append((key, token, future))
-        self._stir()
+        self._idle.clear()
+        self._wake.set()
         return await future
 
     def settle(self, settlement: Settlement) -> None:
-        """Write this soon. Returns at once."""
+        """Write this soon: with the next body mark, for which somebody waits."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(PATIENCE, self._wake.set)
         self._owed.append(settlement)
-        self._stir()
-
-    def _stir(self) -> None:
         self._idle.clear()
-        self._wake.set()
 
     async def settled(self) -> None:
         """Everything handed in so far is written (or the database is broken)."""
+        self._wake.set()
         await self._idle.wait()
 
     async def run(self) -> None:
         """Write, for ever."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(GATHER)
             self._wake.clear()
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
             await self._write()
             if self.broken or not (self._marks or self._owed):
                 self._idle.set()
@@ -86,7 +93,7 @@ class Recorder:
         owed, self._owed = self._owed, []
         pairs = [(key, token) for key, token, _ in marks]
         try:
-            settled, go = await asyncio.to_thread(self._commit, owed, pairs)
+            settled, go = await self._committed(owed, pairs)
         except DigestError as error:
             self._fail(error, owed, marks)
             return
@@ -94,6 +101,14 @@ class Recorder:
         for key, _, future in marks:
             if not future.done():
                 future.set_result(key in go)
+
+    async def _committed(
+        self, owed: Sequence[Settlement], pairs: Sequence[tuple[int, str]]
+    ) -> tuple[frozenset[int], frozenset[int]]:
+        """SQLite commits in less time than a change of threads takes; a server is waited for."""
+        if self._db.is_sqlite:
+            return self._commit(owed, pairs)
+        return await asyncio.to_thread(self._commit, owed, pairs)
 
     def _commit(
         self, owed: Sequence[Settlement], pairs: Sequence[tuple[int, str]]

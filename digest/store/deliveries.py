@@ -83,38 +83,41 @@ def claim(
 ) -> list[Delivery]:
     """Lease up to `limit` due letters. Rows whose person left, paused or takes no mail, or whose
     time is over, end here with their reason and are not returned. [] means nothing is due."""
-    rows = tx.execute(_due(now).limit(limit).with_for_update(skip_locked=True, of=t.deliveries))
-    found = rows.all()
-    verdicts = {row.key: _why_not(row, now) for row in found}
-    _end(tx, {key: why for key, why in verdicts.items() if why}, now)
-    mine = [row for row in found if verdicts[row.key] is None]
+    due = _due(now).limit(limit).with_for_update(skip_locked=True, of=t.deliveries)
+    while found := tx.execute(due).all():
+        verdicts = {row.key: _why_not(row, now) for row in found}
+        _end(tx, {key: why for key, why in verdicts.items() if why}, now)
+        if mine := [row for row in found if verdicts[row.key] is None]:
+            _lease(tx, [row.key for row in mine], owner, token, now, lease_until)
+            return [_delivery(row, state=DeliveryState.LEASED, token=token) for row in mine]
+    return []
+
+
+def _lease(
+    tx: Tx, keys: Collection[int], owner: str, token: str, now: datetime, until: datetime
+) -> None:
     lease = {"state": str(DeliveryState.LEASED), "lease_owner": owner, "lease_token": token}
-    for part in chunks(row.key for row in mine):
+    for part in chunks(keys):
         here = update(t.deliveries).where(d.key.in_(part))
-        tx.execute(here.values(**lease, lease_until=lease_until, changed_at=now))
-    if found and not mine:
-        return claim(tx, owner, token, now, lease_until, limit)
-    return [_delivery(row, state=DeliveryState.LEASED, token=token) for row in mine]
+        tx.execute(here.values(**lease, lease_until=until, changed_at=now))
 
 
-def _with_consent() -> Select[Any]:
-    """Deliveries with what decides whether they may go."""
-    people, x = t.subscribers.c, t.suppressions.c
-    joined = t.deliveries.join(t.subscribers, people.key == d.subscriber).outerjoin(
-        t.suppressions, x.mailbox == people.mailbox
-    )
-    consent = (
-        people.state.label("person"),
-        people.reason.label("left"),
-        people.paused_until.label("paused_until"),
-        x.reason.label("suppressed"),
-    )
-    return select(t.deliveries, *consent).select_from(joined)
+_CONSENT = (
+    t.subscribers.c.state.label("person"),
+    t.subscribers.c.reason.label("left"),
+    t.subscribers.c.paused_until.label("paused_until"),
+    t.suppressions.c.reason.label("suppressed"),
+)
+"""What decides whether a delivery may go; see `_why_not`."""
+_WITH_CONSENT = t.deliveries.join(t.subscribers, t.subscribers.c.key == d.subscriber).outerjoin(
+    t.suppressions, t.suppressions.c.mailbox == t.subscribers.c.mailbox
+)
 
 
 def _due(now: datetime) -> Select[Any]:
     ready = and_(d.state == DeliveryState.QUEUED, d.not_before <= now)
-    return _with_consent().where(ready).order_by(d.not_before, d.key)
+    question = select(t.deliveries, *_CONSENT).select_from(_WITH_CONSENT)
+    return question.where(ready).order_by(d.not_before, d.key)
 
 
 def _why_not(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
@@ -160,15 +163,12 @@ def mark_body(tx: Tx, pairs: Collection[tuple[int, str]], now: datetime) -> froz
     rows = [
         row
         for part in chunks(tokens)
-        for row in tx.execute(
-            _with_consent().where(d.key.in_(part)).with_for_update(of=t.deliveries)
-        )
-        if row.lease_token == tokens[row.key] and row.state == DeliveryState.LEASED
+        for row in tx.execute(_MAY_GO, {"keys": part})
+        if row.lease_token == tokens[row.key]
     ]
     go = frozenset(row.key for row in rows if _why_not(row, now) is None)
     for part in chunks(go):
-        sending = {"state": str(DeliveryState.SENDING), "changed_at": now}
-        tx.execute(update(t.deliveries).where(d.key.in_(part)).values(sending))
+        tx.execute(_GOING, {"keys": part, "at": now})
     return go
 
 
@@ -179,8 +179,8 @@ def settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozense
     valid = [item for item in settlements if item.key in held]
     if not valid:
         return frozenset()
-    tx.execute(_settling(), [_settled_row(item, now) for item in valid])
-    tx.execute(insert(t.attempts), [_attempt_row(item, now) for item in valid])
+    tx.execute(_SETTLE, [_settled_row(item, now) for item in valid])
+    tx.execute(_ATTEMPT, [_attempt_row(item, now) for item in valid])
     _give_back(tx, [item.key for item in valid if item.state in RETURNS])
     _remember_failures(tx, valid, held, now)
     return frozenset(held)
@@ -188,30 +188,12 @@ def settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozense
 
 def _held(tx: Tx, tokens: dict[int, str]) -> dict[int, Row]:
     """The rows among these that are still held under the token given."""
-    columns = (d.key, d.subscriber, d.recipient, d.lease_token)
-    question = select(*columns).where(d.state.in_(HELD))
     return {
         row.key: row
         for part in chunks(tokens)
-        for row in tx.execute(question.where(d.key.in_(part)).with_for_update())
+        for row in tx.execute(_HELD, {"keys": part})
         if row.lease_token == tokens[row.key]
     }
-
-
-def _settling() -> Any:
-    changed = {
-        "state": bindparam("s"),
-        "reason": bindparam("r"),
-        "attempts": d.attempts + bindparam("n"),
-        "not_before": func.coalesce(bindparam("wait", type_=t.Utc), d.not_before),
-        "code": bindparam("c"),
-        "text": bindparam("x"),
-        "changed_at": bindparam("at"),
-        "lease_owner": None,
-        "lease_token": None,
-        "lease_until": None,
-    }
-    return update(t.deliveries).where(d.key == bindparam("k")).values(changed)
 
 
 def _settled_row(item: Settlement, now: datetime) -> dict[str, Any]:
@@ -249,7 +231,7 @@ def _remember_failures(
             suppress(tx, row.recipient, item.suppress, now)
         elif item.soft and count_soft_failure(tx, row.subscriber) >= SOFT_LIMIT:
             suppress(tx, row.recipient, "soft_failures", now)
-        elif item.state is DeliveryState.ACCEPTED:
+        elif item.state is DeliveryState.ACCEPTED and row.soft_failures:
             arrived.append(row.subscriber)
     clear_soft_failures(tx, arrived)
 
@@ -313,6 +295,44 @@ def _resend(tx: Tx, now: datetime, after: timedelta | None) -> int:
     ripe = and_(d.state == DeliveryState.UNKNOWN, d.resends == 0, d.changed_at <= now - after)
     again = {"reason": "resend", "resends": 1, "not_before": now}
     return tx.execute(_requeue(now).where(ripe).values(again)).rowcount
+
+
+# What every letter needs is built once: SQLAlchemy takes longer to build a statement than SQLite
+# to run it.
+_FREE: dict[str, Any] = {"lease_owner": None, "lease_token": None, "lease_until": None}
+_SOME = d.key.in_(bindparam("keys", expanding=True))
+_MAY_GO = (
+    select(d.key, d.lease_token, d.kind, d.reason, d.expires_at, *_CONSENT)
+    .select_from(_WITH_CONSENT)
+    .where(_SOME, d.state == DeliveryState.LEASED)
+    .with_for_update(of=t.deliveries)
+)
+_GOING = (
+    update(t.deliveries)
+    .where(_SOME)
+    .values(state=str(DeliveryState.SENDING), changed_at=bindparam("at"))
+)
+_HELD = (
+    select(d.key, d.subscriber, d.recipient, d.lease_token, t.subscribers.c.soft_failures)
+    .select_from(t.deliveries.join(t.subscribers, t.subscribers.c.key == d.subscriber))
+    .where(_SOME, d.state.in_(HELD))
+    .with_for_update(of=t.deliveries)
+)
+_ATTEMPT = insert(t.attempts)
+_SETTLE = (
+    update(t.deliveries)
+    .where(d.key == bindparam("k"))
+    .values(
+        state=bindparam("s"),
+        reason=bindparam("r"),
+        attempts=d.attempts + bindparam("n"),
+        not_before=func.coalesce(bindparam("wait", type_=t.Utc), d.not_before),
+        code=bindparam("c"),
+        text=bindparam("x"),
+        changed_at=bindparam("at"),
+        **_FREE,
+    )
+)
 
 
 # ------------------------------------------------------------------ answers

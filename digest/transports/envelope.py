@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import idna
 
@@ -13,6 +14,7 @@ LONGEST_PATH = 254  # RFC 5321 4.5.3.1.3, without the brackets
 LONGEST_LOCAL = 64
 _QUOTED = r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"'
 _LOCAL = re.compile(rf'(?:[^\s<>"(),:;@\\\[\]\x00-\x1f\x7f]+|{_QUOTED})\Z')
+_NO_XCHAR = re.compile(r"[^!-*,-<>-~]")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z|\[[A-Za-z0-9.:-]+\]\Z")
 
@@ -49,10 +51,10 @@ def envelope(letter: Letter, offered: Mapping[str, str]) -> tuple[bytes, bytes]:
 def path(address: str, enhanced: str, phase: Phase) -> str:
     """The address as a command line holds it, its domain in ASCII."""
     local, at, domain = address.rpartition("@")
-    host = _ascii_domain(domain)
+    host = _host(domain)
     octets = len(local.encode("utf-8", "replace"))
     short = octets <= LONGEST_LOCAL and octets + 1 + len(host) <= LONGEST_PATH
-    if not (at and short and _LOCAL.match(local) and _DOMAIN.match(host) and _encodable(local)):
+    if not (at and host and short and _LOCAL.match(local) and _encodable(local)):
         said = f"{address[:80]!r} is not an address that SMTP can carry"
         raise Unsendable(enhanced, said, phase)
     return f"{local}@{host}"
@@ -62,13 +64,14 @@ def _encodable(text: str) -> bool:
     return text.isascii() or text.isprintable()  # a lone surrogate is not printable
 
 
-def _ascii_domain(domain: str) -> str:
-    if domain.isascii():
-        return domain
+@lru_cache(maxsize=4096)
+def _host(domain: str) -> str:
+    """The domain in ASCII; "" where it is none. Most letters go to few domains."""
     try:
-        return idna.encode(domain, uts46=True).decode()
+        host = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except idna.IDNAError:
         return ""
+    return host if _DOMAIN.match(host) else ""
 
 
 def _size(octets: int, offered: Mapping[str, str]) -> list[str]:
@@ -90,6 +93,6 @@ def _eight_bit(raw: bytes, offered: Mapping[str, str]) -> list[str]:
 
 def xtext(text: str) -> str:
     """RFC 3461 4: printable ASCII but "+" and "="; the rest as +HH."""
-    return "".join(
-        c if "!" <= c <= "~" and c not in "+=" else f"+{ord(c):02X}" for c in text if c.isascii()
+    return _NO_XCHAR.sub(
+        lambda found: f"+{ord(found[0]):02X}", text.encode("ascii", "ignore").decode()
     )

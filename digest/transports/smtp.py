@@ -23,6 +23,7 @@ from aiosmtplib.response import SMTPResponse
 from digest.model import Letter, Outcome, OutcomeKind, Phase
 from digest.transports import BeforeBody
 from digest.transports.envelope import Unsendable, envelope
+from digest.transports.patience import Patience
 from digest.transports.replies import bounded, enhanced, judge
 
 Security = Literal["tls", "starttls", "opportunistic", "none"]
@@ -125,6 +126,8 @@ class SmtpLane:
         self._letters = 0  # answered on this connection
         self._opened = 0.0
         self._dirty = False  # the relay may hold a half-made envelope
+        self._patience = Patience(self._give_up)
+        self._unsent = False  # when we gave up, our own buffer still held something
 
     async def send(self, letter: Letter, before_body: BeforeBody) -> Outcome:
         try:
@@ -140,6 +143,7 @@ class SmtpLane:
             raise
 
     async def close(self) -> None:
+        self._patience.end()
         smtp, self._smtp = self._smtp, None
         if smtp is None:
             return
@@ -163,7 +167,7 @@ class SmtpLane:
                 (Phase.DATA, b"DATA", 354, waits.data),
             ):
                 self._phase, self._dirty = phase, True
-                reply = await smtp.execute_command(command, timeout=timeout)
+                reply = await self._ask(smtp, command + b"\r\n", timeout)
                 if reply.code != wanted and not (phase is Phase.RCPT and reply.code == 251):
                     return self._answered(reply)
         except Unsendable as error:
@@ -173,13 +177,30 @@ class SmtpLane:
             return self._lost(error)
         return None
 
+    async def _ask(self, smtp: SMTP, data: bytes, seconds: float) -> SMTPResponse:
+        """Write and wait for the reply."""
+        protocol = smtp.protocol
+        if protocol is None:
+            raise ConnectionError("closed")
+        with self._patience.of(seconds):
+            protocol.write(data)
+            return await protocol.read_response(None)
+
+    def _give_up(self) -> None:
+        """The relay took too long: what is awaited ends with the connection."""
+        wire = self._smtp.transport if self._smtp else None
+        if isinstance(wire, asyncio.WriteTransport):
+            self._unsent = wire.get_write_buffer_size() > 0
+            wire.abort()
+
     async def _ready(self) -> SMTP:
         """A connection with an empty envelope."""
         if self._smtp is not None and await self._still_good(self._smtp):
             return self._smtp
         await self.close()
         self._smtp = await self._connect()
-        self._letters, self._dirty = 0, False
+        self._letters, self._dirty, self._unsent = 0, False, False
+        self._patience.lost = False
         self._opened = asyncio.get_running_loop().time()
         return self._smtp
 
@@ -194,7 +215,7 @@ class SmtpLane:
 
     async def _reset(self, smtp: SMTP) -> bool:
         try:
-            reply = await smtp.execute_command(b"RSET", timeout=self._relay.timeouts.command)
+            reply = await self._ask(smtp, b"RSET\r\n", self._relay.timeouts.command)
         except FAULTS:
             return False
         self._dirty = False
@@ -236,28 +257,17 @@ class SmtpLane:
     async def _body(self, raw: bytes) -> Outcome:
         """The body and the reply to its final dot. Once that dot may be out, silence is unknown."""
         smtp = self._smtp
-        protocol = smtp.protocol if smtp else None
-        if smtp is None or protocol is None or not protocol.is_connected:
+        if smtp is None or not smtp.is_connected:
             return self._lost(ConnectionError("closed before the body"))
-        wire = smtp.transport
         try:
-            protocol.write(stuffed(raw))
-        except FAULTS as error:  # the library writes all or nothing
-            return self._lost(error)
-        try:
-            reply = await protocol.read_response(timeout=self._relay.timeouts.dot)
+            reply = await self._ask(smtp, stuffed(raw), self._relay.timeouts.dot)
         except FAULTS as error:
-            return self._unanswered(error, wire)
+            self._cut()
+            kind = OutcomeKind.RETURNED if self._unsent else OutcomeKind.UNKNOWN
+            return Outcome(kind, Phase.BODY, None, None, self._words(error))
         self._phase, self._dirty = Phase.DOT, False
         self._letters += 1
         return self._answered(reply)
-
-    def _unanswered(self, error: BaseException, wire: asyncio.BaseTransport | None) -> Outcome:
-        """No reply to the dot. Where it still waits in our own buffer, nothing was accepted."""
-        unsent = isinstance(wire, asyncio.WriteTransport) and wire.get_write_buffer_size() > 0
-        self._cut()
-        kind = OutcomeKind.RETURNED if unsent else OutcomeKind.UNKNOWN
-        return Outcome(kind, Phase.BODY, None, None, bounded(str(error)) or type(error).__name__)
 
     # -------------------------------------------------------------- endings
 
@@ -275,13 +285,19 @@ class SmtpLane:
             self._transport.closed_in_silence(self._letters)
         self._cut()
         code = error.code if isinstance(error, SMTPResponseException) and error.code > 0 else None
-        text = bounded(str(getattr(error, "message", "") or error)) or type(error).__name__
+        text = self._words(error)
         found = enhanced(code, text) if code else None
         return Outcome(OutcomeKind.RETURNED, self._phase, code, found, text)
+
+    def _words(self, error: BaseException) -> str:
+        if self._patience.lost:
+            return "no reply in time"
+        return bounded(str(getattr(error, "message", "") or error)) or type(error).__name__
 
     def _cut(self) -> None:
         """End the connection at once. Bytes that wait to be written are dropped: a graceful
         close would still send them, after we have called their fate."""
+        self._patience.end()
         smtp, self._smtp = self._smtp, None
         if smtp is None:
             return
@@ -311,8 +327,7 @@ def stuffed(raw: bytes) -> bytes:
     """
     if not raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r"):
         raw = _BARE.sub(b"\r\n", raw)
-    if b"\r\n." in raw:
-        raw = raw.replace(b"\r\n.", b"\r\n..")
+    raw = raw.replace(b"\r\n.", b"\r\n..")
     head = b"." if raw.startswith(b".") else b""
     tail = b".\r\n" if raw.endswith(b"\r\n") else b"\r\n.\r\n"
     return b"".join((head, raw, tail))
