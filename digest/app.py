@@ -96,7 +96,7 @@ class App:
 
     def has_database(self) -> bool:
         """False where an embedded database was never made: to look into it would make one."""
-        path = _embedded(self.settings)
+        path = embedded_database(self.settings)
         return path is None or path.exists()
 
     @cached_property
@@ -108,6 +108,7 @@ class App:
         if here is None and db.is_sqlite:
             db.upgrade()
         elif here != newest:
+            db.refuse_unknown(here)
             at = "is not set up" if here is None else f"is at revision {here}, not {newest}"
             raise Broken(f"database {db.label} {at}; run `digest db upgrade`")
         return db
@@ -395,11 +396,11 @@ def new_token() -> str:
 
 def secret_file(settings: Settings) -> Path | None:
     """Where an embedded site keeps its secret: beside the database; None for a server."""
-    path = _embedded(settings)
+    path = embedded_database(settings)
     return path and path.with_name("digest.secret")
 
 
-def _embedded(settings: Settings) -> Path | None:
+def embedded_database(settings: Settings) -> Path | None:
     """The file of an embedded database; None for a server."""
     url = settings.database.url
     name = url.removeprefix("sqlite:///")

@@ -12,6 +12,7 @@ from digest.cli import (
     database,
     delivery,
     demo,
+    doctor,
     edition,
     passes,
     profile,
@@ -58,7 +59,13 @@ def _main(
     """
 
 
-for command in (*setup.COMMANDS, *passes.COMMANDS, *demo.COMMANDS, *answers.COMMANDS):
+for command in (
+    *setup.COMMANDS,
+    *doctor.COMMANDS,
+    *passes.COMMANDS,
+    *demo.COMMANDS,
+    *answers.COMMANDS,
+):
     app.command(command.name, epilog=command.epilog)(command.function)
 for name, group in (
     ("source", source.app),

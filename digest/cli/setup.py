@@ -111,7 +111,7 @@ def _print_settings(settings: dict[str, Any]) -> None:
 def _findings(app: Any) -> Any:
     for part, look in (
         ("database", _database),
-        ("secret", lambda app: f"{len(app.secret_key)} characters"),
+        ("secret", _secret),
         ("sources", _sources),
         ("templates", lambda app: f"{app.renderer.site.name}: compiled"),
         ("transport", _transport),
@@ -129,6 +129,14 @@ def _database(app: Any) -> str:
             f"{app.db.label} is at revision {here}, not {newest}; run `digest db upgrade`"
         )
     return f"{app.db.label} at revision {here}"
+
+
+def _secret(app: Any) -> str:
+    from digest.app import secret_file
+
+    given = app.settings.secret_key is not None
+    where = "given" if given else f"in {secret_file(app.settings)}"
+    return f"{len(app.secret_key)} characters, {where}"
 
 
 def _sources(app: Any) -> str:

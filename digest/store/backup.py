@@ -38,12 +38,28 @@ def restore(db: Database, file: Path, *, replace: bool) -> None:
     if target.exists() and not replace:
         raise Refused(f"{target} is there already; say --yes to replace it")
     db.dispose()
+    _refuse_in_use(target)
     draft = target.with_name(target.name + ".part")
     with closing(sqlite3.connect(file)) as there, closing(sqlite3.connect(draft)) as here:
         there.backup(here)
     for beside in ("-wal", "-shm"):
         Path(f"{target}{beside}").unlink(missing_ok=True)
     os.replace(draft, target)
+
+
+def _refuse_in_use(target: Path) -> None:
+    """Raise Refused while another process has the database open: it would go on writing into the
+    file that was put aside. Leaving WAL mode succeeds for the only one who has it open."""
+    if not target.exists():
+        return
+    try:
+        with closing(sqlite3.connect(target, timeout=0.2, isolation_level=None)) as here:
+            here.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise Refused(f"{target} is in use; stop the daemon first") from None
+    except sqlite3.DatabaseError:
+        return  # damaged: that is why it is replaced
 
 
 def check(file: Path) -> None:

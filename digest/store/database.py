@@ -58,8 +58,9 @@ class Database:
             yield tx
 
     def upgrade(self, revision: str = "head") -> None:
-        """Migrate to `revision`; from nothing too."""
+        """Migrate to `revision`; from nothing too. Raises Broken for a newer program's schema."""
         with self._spoken_clearly():
+            self.refuse_unknown(migrate.current(self.engine))
             migrate.upgrade(self.engine, revision)
 
     def downgrade(self, revision: str) -> None:
@@ -70,6 +71,15 @@ class Database:
         """(revision in force, newest revision known)."""
         with self._spoken_clearly():
             return migrate.current(self.engine), migrate.head()
+
+    def refuse_unknown(self, revision: str | None) -> None:
+        """Raise Broken for a revision that only a newer version of this program knows."""
+        if revision is not None and not migrate.knows(revision):
+            raise Broken(
+                f"database {self.label} is at revision {revision}, which this version does not "
+                "know; install the newer version, or restore an older backup",
+                subject=self.label,
+            )
 
     def dispose(self) -> None:
         self.engine.dispose()
