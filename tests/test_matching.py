@@ -167,12 +167,14 @@ def test_a_stricter_floor_lets_fewer_papers_through() -> None:
     assert found[0] > found[2] >= {"p:ants"}
 
 
-def test_near_misses_are_counted_and_not_shown() -> None:
-    papers = [*TODAY, *NOISE[:20]]
-    text = '[[interest]]\nterms = ["ant colonies", "proteins", "galaxies", "auctions", "turbines"]'
-    found = rank(text, papers)
-    assert found.near > 0
-    assert len(papers) == found.considered
+def test_a_common_term_alone_lets_in_what_is_about_it_and_counts_the_rest_as_near() -> None:
+    about = [Paper(f"a:{i}", "Ants and ants", "Ants, ants and more ants.") for i in range(3)]
+    told = [Paper(f"t:{i}", f"Subject {i}", "Not without ants.") for i in range(40)]
+    text = 'trending = 0\nfloor = "{}"\n[[interest]]\nterms = ["ants"]'
+    normal = rank(text.format("normal"), [*about, *told, LASERS])
+    assert ({"a:0", "a:1", "a:2"}, 40, 44) == (set(ids(normal)), normal.near, normal.considered)
+    relaxed = rank(text.format("relaxed"), [*about, *told, LASERS])
+    assert (43, 0) == (len(relaxed.matches) + relaxed.beyond, relaxed.near)
 
 
 # ------------------------------------------------------------------ several interests

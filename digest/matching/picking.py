@@ -17,7 +17,7 @@ from digest.profiles.shelf import Shelf
 
 FOLLOW, POPULAR = -1, -2  # in place of a wish
 SLACK = 6  # more than the budget or a quota: some may have been sent, or be alike
-JUST_BELOW = 0.75  # of the floor: what lies between is a near miss
+JUST_BELOW = 2 / 3  # of the floor: what lies between is a near miss
 SURE_BONUS, MAYBE_BONUS = 30.0, 6.0  # z of being by somebody the reader follows
 NUDGE = 0.01  # of z for each e-fold of votes: between equals the popular one goes first
 

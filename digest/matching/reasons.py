@@ -21,9 +21,6 @@ LOOKED_AT = 6  # found words among which those in the title go first
 CLOSE = 0.06  # cosine from which a paper is called close to a seed: 1 in 1,000 chance pairs
 TEXTS = 10_000  # remembered, some 5 KB each
 
-Seeds = dict[int, tuple[str, float]]
-"""{paper: (id of its closest example, cosine)}."""
-
 
 class Why(Sequence[Reason]):
     """The reasons of one match, worked out when they are first looked at."""
@@ -151,7 +148,12 @@ class Explainer:
 
     def _heaviest(self, block: Block, row: int, paper: int) -> Iterator[Reason]:
         """The paper's words that count most for a wish none of whose own terms it holds."""
-        return filter(None, (self._term(paper, s) for s in block.shared(row, paper, LOOKED_AT)))
+        named: set[str] = set()
+        for wanted in block.shared(row, paper, LOOKED_AT):
+            reason = self._term(paper, wanted) if named.isdisjoint(wanted) else None
+            if reason:
+                named.update(wanted)
+                yield reason
 
     def _term(self, paper: int, wanted: tuple[str, ...]) -> Reason | None:
         """Stems in a row, as the paper spells them, if it holds them."""

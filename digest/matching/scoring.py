@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from digest.matching.space import Matrix, Scores, Space
 from digest.matching.wishes import Asked, Examples, Wish, liked
-from digest.model import Floor
+from digest.model import Floor, Paper
 from digest.profiles.query import Query
 from digest.profiles.shelf import Shelf
 
@@ -19,6 +19,7 @@ Flags = NDArray[np.bool_]
 # z a paper must reach without a query; how they were chosen: docs/matching.md
 FLOORS = {Floor.RELAXED: 4.0, Floor.NORMAL: 6.0, Floor.STRICT: 9.0}
 NEAR = 2.0  # z from which a paper is near an interest: popular papers, a like's interest
+LEAST = 20.0  # z squared of one mention of a lone term, however common: it was asked for
 DISLIKE = 0.25  # what the mean of disliked papers weighs beside that of liked ones
 
 
@@ -42,40 +43,40 @@ class Block:
         self._mixing = self._of_examples(self.wishes)
         self._centres = self._mixing @ self.examples
         self._centres.sort_indices()
-        self.z = self._near(self._terms, self._mixing, self.likeness, None)
+        self.z = self._near(self._terms, self._mixing, self.likeness)
 
     def of(self, index: int) -> Scores:
         """(wishes x papers) of one reader; a query's own surprise is not in it."""
         start, end = self.rows[index]
         return self.z[start:end]
 
-    def nearness(self, wishes: Sequence[Wish], papers: Sequence[int]) -> Scores:
-        """(wishes x example papers)."""
-        against = self.examples[list(papers)]
-        likeness = self.space.likeness(self.examples, against)
-        return self._near(self._of_terms(wishes), self._of_examples(wishes), likeness, against)
+    def nearness(self, wishes: Sequence[Wish], papers: Sequence[Paper]) -> Scores:
+        """(wishes x other papers)."""
+        vectors, mentions = self.space.vectors(papers), self.space.mentioned(papers)
+        likeness = self.space.likeness(self.examples, vectors)
+        terms, mixing = self._of_terms(wishes), self._of_examples(wishes)
+        return self._near(terms, mixing, likeness, vectors, mentions)
 
     def shared(self, row: int, paper: int, most: int) -> list[tuple[str, ...]]:
         """The stems (or pairs of stems) that a paper shares with a wish, heaviest first."""
-        columns, values = _row(self._terms, row)
-        if not len(columns):
-            columns, values = _row(self._centres, row)
-        here, weights = _row(self.space.papers, paper)
-        places = np.minimum(np.searchsorted(columns, here), max(len(columns) - 1, 0))
-        both = np.flatnonzero(columns[places] == here) if len(columns) else places
-        shares = values[places[both]] * weights[both]
-        heaviest = np.argsort(-shares, kind="stable")[:most]
-        return [self.space.spelled(int(here[both[i]])) for i in heaviest if shares[i] > 0]
+        said = _heaviest(_row(self._terms, row), _row(self.space.mentions, paper), most)
+        learnt = _heaviest(_row(self._centres, row), _row(self.space.papers, paper), most)
+        return [self.space.spelled(column) for column in said or learnt]
 
     def _near(
-        self, terms: Matrix, mixing: Matrix, likeness: Scores, against: Matrix | None
+        self,
+        terms: Matrix,
+        mixing: Matrix,
+        likeness: Scores,
+        vectors: Matrix | None = None,
+        mentions: Matrix | None = None,
     ) -> Scores:
         """Evidence adds by squares; being far from what one likes counts against a paper."""
         power = np.zeros((terms.shape[0], likeness.shape[1]), np.float32)
         if terms.nnz:
-            power += self.space.likeness(terms, against)
+            power += self.space.evidence(terms, mentions)
         if mixing.nnz:
-            learnt = self.space.learnt(mixing, self.examples, likeness, against)
+            learnt = self.space.learnt(mixing, self.examples, likeness, vectors)
             power += learnt * np.abs(learnt)
         return np.sign(power) * np.sqrt(np.abs(power))
 
@@ -83,8 +84,10 @@ class Block:
         """(wishes x columns): the weights of soft terms."""
         codes = np.array([code for wish in wishes for code in wish.codes], np.int64)
         shares = np.array([share for wish in wishes for share in wish.shares], np.float32)
-        rows = np.repeat(np.arange(len(wishes)), [len(wish.codes) for wish in wishes])
-        columns, weights = self.space.terms(codes, shares)
+        sizes = [len(wish.codes) for wish in wishes]
+        rows = np.repeat(np.arange(len(wishes)), sizes)
+        least = np.array([LEAST / max(len(wish.terms), 1) ** 0.5 for wish in wishes], np.float32)
+        columns, weights = self.space.terms(codes, shares, np.repeat(least, sizes))
         there = columns >= 0
         entries = weights[there], (rows[there], columns[there])
         return sp.csr_matrix(entries, shape=(len(wishes), self.space.width))
@@ -105,6 +108,19 @@ def _row(matrix: Matrix, row: int) -> tuple[NDArray[np.int32], Scores]:
     """(columns, values) of one row, by column."""
     start, end = matrix.indptr[row], matrix.indptr[row + 1]
     return matrix.indices[start:end], matrix.data[start:end]
+
+
+def _heaviest(
+    wish: tuple[NDArray[np.int32], Scores], paper: tuple[NDArray[np.int32], Scores], most: int
+) -> list[int]:
+    """The columns in which both rows are positive, the greatest products first."""
+    (columns, weights), (here, values) = wish, paper
+    if not len(columns):
+        return []
+    places = np.minimum(np.searchsorted(columns, here), len(columns) - 1)
+    products = np.where(columns[places] == here, weights[places] * values, 0)
+    first = np.argsort(-products, kind="stable")[:most]
+    return [int(here[i]) for i in first if products[i] > 0]
 
 
 def floor_of(asked: Asked) -> float:
@@ -135,8 +151,7 @@ def _ranges(asked: Sequence[Asked]) -> Iterator[tuple[int, int]]:
 def _place_feedback(block: Block, asked: Sequence[Asked], examples: Examples) -> None:
     """Give each like and dislike to the interest it is closest to."""
     judged = [one for one in asked if one.likes or one.dislikes]
-    queried = any(wish.query is not None for one in judged for wish in one.wishes)
-    shelf = Shelf(examples.papers if queried else ())
+    shelf = Shelf(examples.papers)
     for one in judged:
         _place(block, one, shelf)
 
@@ -162,7 +177,7 @@ def _closest(
     """For each paper: the index of its closest wish, and whether it fits that wish at all."""
     if not one.wishes:
         return [0] * len(papers), [False] * len(papers)
-    z = block.nearness(one.wishes, papers)
+    z = block.nearness(one.wishes, [shelf.papers[i] for i in papers])
     fits = z >= NEAR
     for row, wish in enumerate(one.wishes):
         if wish.everything:

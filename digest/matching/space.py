@@ -1,6 +1,9 @@
 """The papers of a window as vectors, and how unusual it is that a paper is near a wish.
 
-BM25 weights (Robertson and Walker 1994) of stemmed words and pairs, rows scaled to length 1.
+Two matrices over the same columns (stemmed words and pairs of words). `papers`: BM25 weights
+(Robertson and Walker 1994), rows scaled to length 1, for likeness to other papers. `mentions`: how
+much a paper is about a word it mentions, for what a reader wrote.
+
 Every score is in standard deviations (`z`): how far a paper lies above what the window's papers and
 its background would give by chance, taking words as independent. So wishes of one word and wishes
 learnt from fifty papers are measured by one rule, whatever the number of papers.
@@ -29,7 +32,8 @@ K1, B = 1.2, 0.75  # BM25: how soon repetition stops counting, and length
 PRIOR = 0.002  # a word's share of papers before we have seen any,
 PRIOR_PAPERS = 200.0  # with the weight of so many papers
 NO_CODE = -1
-TOO_COMMON = 0.25  # a word of more papers than this tells nothing, and costs most
+TOO_COMMON = 0.25  # a word of more papers than this makes no two papers alike, and costs most
+IN_TITLE = 3.0  # mentions that one in the title is worth
 MOST_Z2 = 400.0  # the evidence of one term has a bound: rarer than 1 in 400 is not stronger
 
 
@@ -49,8 +53,8 @@ class Space:
         grams += others.values()
         self._learn(grams)
         self._corpus = self._weigh(grams)
-        self._corpus.sort_indices()
         self.papers: Matrix = self._corpus[: self.number]
+        self.mentions: Matrix = self._mention(grams[: self.number])
         self._moments()
 
     def _learn(self, grams: Sequence[Grams]) -> None:
@@ -64,15 +68,13 @@ class Space:
         self.share = ((seen + PRIOR * PRIOR_PAPERS) / (self._total + PRIOR_PAPERS)).astype(
             np.float32
         )
-        telling = self.share <= TOO_COMMON
-        self._idf = -np.log(self.share) * telling
+        self._idf = -np.log(self.share) * (self.share <= TOO_COMMON)
         self._common = (seen > 1) | single(self.codes)  # chance pairs make no vector longer
         ours = np.unique(_joined([g.codes for g in grams[: self.number]], np.int64))
-        rows = np.searchsorted(self.codes, ours)
-        self._code_rows = rows[telling[rows]]  # window column -> row in self.codes
+        self._code_rows = np.searchsorted(self.codes, ours)  # window column -> row in self.codes
         self._columns = np.full(len(self.codes), -1, np.int32)
-        self._columns[self._code_rows] = np.arange(len(self._code_rows), dtype=np.int32)
-        self.width = len(self._code_rows)
+        self._columns[self._code_rows] = np.arange(len(ours), dtype=np.int32)
+        self.width = len(ours)
 
     def _find(self, codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """(rows of these codes in ours, whether each is there at all)."""
@@ -81,24 +83,36 @@ class Space:
 
     def _weigh(self, grams: Sequence[Grams]) -> Matrix:
         """(texts x window columns), each row scaled by the length of its whole vector."""
-        sizes = np.array([len(g.codes) for g in grams], np.int64)
-        codes = _joined([g.codes for g in grams], np.int64)
-        counts = _joined([g.counts for g in grams], np.float32)
-        rows = np.repeat(np.arange(len(grams)), sizes)
+        rows, places, counts, _ = self._entries(grams)
         lengths = np.array([g.length for g in grams], np.float32) / self._mean_length
         damping = (K1 * (1 - B + B * lengths))[rows]
-        places, known = self._find(codes)
-        rows, places = rows[known], places[known]
-        counts, damping = counts[known], damping[known]
         weights = counts * (K1 + 1) / (counts + damping) * self._idf[places]
         squares = np.bincount(rows, weights**2 * self._common[places], len(grams))
         weights /= np.sqrt(np.maximum(squares, 1e-12))[rows]
+        return self._matrix(rows, places, weights, len(grams))
+
+    def _mention(self, grams: Sequence[Grams]) -> Matrix:
+        """(texts x window columns): 1 for one mention, growing to 1 + K1; a title counts more."""
+        rows, places, counts, titled = self._entries(grams)
+        counts += (IN_TITLE - 1) * titled
+        return self._matrix(rows, places, counts * (K1 + 1) / (counts + K1), len(grams))
+
+    def _entries(self, grams: Sequence[Grams]) -> tuple[Indices, NDArray[np.int64], Row, Row]:
+        """(text, row in self.codes, count, count in the title) of every code that we know."""
+        places, known = self._find(_joined([g.codes for g in grams], np.int64))
+        rows = np.repeat(np.arange(len(grams), dtype=np.int32), [len(g.codes) for g in grams])
+        counts = _joined([g.counts for g in grams], np.float32)
+        titled = _joined([g.titled for g in grams], np.float32)
+        return rows[known], places[known], counts[known], titled[known]
+
+    def _matrix(self, rows: Indices, places: NDArray[np.int64], values: Row, number: int) -> Matrix:
+        """(texts x window columns), without zeros."""
         columns = self._columns[places]
-        ours = columns >= 0
-        shape = (len(grams), self.width)
-        return sp.csr_matrix(
-            (weights[ours].astype(np.float32), (rows[ours], columns[ours])), shape=shape
-        )
+        kept = (columns >= 0) & (values > 0)
+        entries = values[kept].astype(np.float32), (rows[kept], columns[kept])
+        matrix = sp.csr_matrix(entries, shape=(number, self.width))
+        matrix.sort_indices()
+        return matrix
 
     def _moments(self) -> None:
         """Mean and variance of each column over everything we know."""
@@ -107,14 +121,16 @@ class Space:
         self._mean = _sums(self._corpus, axis=0) / total
         second = _sums(squares, axis=0) / total
         self._variance = np.maximum(second - self._mean**2, 1e-12).astype(np.float32)
-        seen = np.maximum(np.bincount(self._corpus.indices, minlength=self.width), 1)
-        usual = (second * total / seen).astype(np.float32)
-        self._square = np.append(usual, np.float32(1))  # mean square where it occurs; -1: none
 
     @cached_property
-    def transposed(self) -> Matrix:
-        """(window columns x papers)."""
+    def _by_word(self) -> Matrix:
+        """(window columns x papers), for likeness."""
         return self.papers.T.tocsr()
+
+    @cached_property
+    def _by_mention(self) -> Matrix:
+        """(window columns x papers), for what readers wrote."""
+        return self.mentions.T.tocsr()
 
     @cached_property
     def _pull(self) -> Row:
@@ -127,16 +143,13 @@ class Space:
 
     # -------------------------------------------------------------- what readers say
 
-    def terms(self, codes: Codes, shares: Row) -> tuple[Indices, Row]:
-        """(columns, weights) of codes of soft terms, so that the weighted sum over a paper is the
-        square of the evidence: where a code has its usual weight, z squared of its presence.
-        Column -1: no paper of the window has it."""
+    def terms(self, codes: Codes, shares: Row, least: Row) -> tuple[Indices, Row]:
+        """(columns, weights) of codes of soft terms: the evidence of one mention, z squared, at
+        least `least`. Column -1: no paper of the window has the code."""
         places, known = self._find(codes)
         columns = np.where(known, self._columns[places], -1)
-        rare = self.share[places]
-        evidence = np.minimum((1 - rare) / rare, MOST_Z2)
-        weights = shares * evidence / np.sqrt(self._square[columns])
-        return columns.astype(np.int32), weights.astype(np.float32)
+        evidence = np.clip(1 / self.share[places] - 1, least, MOST_Z2)
+        return columns.astype(np.int32), (shares * evidence).astype(np.float32)
 
     def vectors(self, texts: Sequence[Paper]) -> Matrix:
         """(texts x window columns); texts of the window or its background are not weighed anew."""
@@ -149,11 +162,20 @@ class Space:
         stacked = sp.vstack([self._corpus[rows[old]], weighed], format="csr")
         return stacked[np.argsort(np.concatenate([old, new]))]
 
+    def mentioned(self, texts: Sequence[Paper]) -> Matrix:
+        """(texts x window columns): as `mentions`, for other texts."""
+        return self._mention([self.vocabulary.grams(text) for text in texts])
+
     # -------------------------------------------------------------- scores
 
+    def evidence(self, terms: Matrix, against: Matrix | None = None) -> Scores:
+        """(wishes x papers): z squared of what readers wrote. `against`: from `mentioned`."""
+        columns = self._by_mention if against is None else against.T.tocsr()
+        return np.asarray((terms @ columns).toarray(), np.float32)
+
     def likeness(self, examples: Matrix, against: Matrix | None = None) -> Scores:
-        """(examples x papers): cosines."""
-        columns = self.transposed if against is None else against.T.tocsr()
+        """(examples x papers): cosines. `against`: from `vectors`."""
+        columns = self._by_word if against is None else against.T.tocsr()
         return np.asarray((examples @ columns).toarray(), np.float32)
 
     def learnt(

@@ -41,10 +41,12 @@ STOP_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Grams:
-    """What one text holds: distinct codes, how often each, and how many in all."""
+    """What one paper holds: distinct codes, how often each, how often in the title of it, and how
+    many in all."""
 
     codes: Codes
     counts: NDArray[np.float32]
+    titled: NDArray[np.float32]
     length: int
 
 
@@ -93,13 +95,16 @@ class Vocabulary:
             self._young[key] = grams
 
     def _count(self, paper: Paper) -> Grams:
-        parts: list[Codes] = []
-        for text in (paper.title, paper.abstract):
-            numbers = np.array(self._number(words(text)), np.int64)
-            parts += [numbers, (numbers[:-1] + 1 << _PAIR) + numbers[1:]]
-        everything = np.concatenate(parts)
-        codes, counts = np.unique(everything, return_counts=True)
-        return Grams(codes, counts.astype(np.float32), len(everything))
+        title = self._every_code(paper.title)
+        everything = np.concatenate([title, self._every_code(paper.abstract)])
+        codes, places = np.unique(everything, return_inverse=True)
+        counts = np.bincount(places, minlength=len(codes)).astype(np.float32)
+        titled = np.bincount(places[: len(title)], minlength=len(codes)).astype(np.float32)
+        return Grams(codes, counts, titled, len(everything))
+
+    def _every_code(self, text: str) -> Codes:
+        numbers = np.array(self._number(words(text)), np.int64)
+        return np.concatenate([numbers, (numbers[:-1] + 1 << _PAIR) + numbers[1:]])
 
     def _number(self, found: Sequence[str]) -> list[int]:
         """Stem numbers without stop words."""
