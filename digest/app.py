@@ -143,7 +143,18 @@ class App:
 
     @cached_property
     def renderer(self) -> Renderer:
-        return Renderer(self.site, self.links)
+        return Renderer(self.site, self.links, self.templates)
+
+    @cached_property
+    def templates(self) -> Path | None:
+        """The folder of the site's own templates; None: there are none. Raises ConfigError for a
+        folder that is not there, since letters would silently look like everybody's."""
+        if not (named := self.settings.site.templates):
+            return None
+        if not (folder := Path(named)).is_dir():
+            fault = f"site.templates: no folder {named}; make it, or take the key out"
+            raise ConfigError([fault], subject=named)
+        return folder
 
     @cached_property
     def matcher(self) -> Matcher:

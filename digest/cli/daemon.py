@@ -14,6 +14,7 @@ from digest.schedule import Heartbeat, Tick, stop_on_signals
 
 if TYPE_CHECKING:
     from digest.app import App
+    from digest.web import SiteParts
 
 INGEST, PUBLISH = 900.0, 60.0  # seconds between the starts of two passes
 LOOK, DELIVER = 1.0, 10.0  # between looks for due letters; between passes where none was seen
@@ -124,15 +125,22 @@ def _listen(app: App) -> Any:
 
 
 def _site(app: App, listening: Any, stop: threading.Event) -> None:
-    from digest.web import SiteParts, create_site
+    from digest.web import create_site
     from digest.web.serve import serve_site
 
-    parts = SiteParts(
+    serve_site(create_site(site_parts(app)), listening, stop, grace=SITE_GRACE)
+
+
+def site_parts(app: App) -> SiteParts:
+    """What the site is built from."""
+    from digest.web import SiteParts
+
+    return SiteParts(
         db=app.db,
         links=app.links,
         site=app.site,
         clock=app.clock,
         renderer=app.renderer,
         mail_domain=app.mail_domain,
+        templates=app.templates,
     )
-    serve_site(create_site(parts), listening, stop, grace=SITE_GRACE)

@@ -113,7 +113,7 @@ def _findings(app: Any) -> Any:
         ("database", _database),
         ("secret", _secret),
         ("sources", _sources),
-        ("templates", lambda app: f"{app.renderer.site.name}: compiled"),
+        ("templates", _templates),
         ("transport", _transport),
     ):
         try:
@@ -137,6 +137,14 @@ def _secret(app: Any) -> str:
     given = app.settings.secret_key is not None
     where = "given" if given else f"in {secret_file(app.settings)}"
     return f"{len(app.secret_key)} characters, {where}"
+
+
+def _templates(app: Any) -> str:
+    from digest.web.pages import Pages
+
+    name = app.renderer.site.name
+    Pages(app.site, app.templates)
+    return f"{name}: compiled" + (f", those in {app.templates} first" if app.templates else "")
 
 
 def _sources(app: Any) -> str:

@@ -39,8 +39,9 @@ class SiteSettings(_Section):
     url: str = "http://127.0.0.1:8080"
     postal_address: str = ""  # may have lines
     operator: str = ""
+    templates: str = ""  # a folder of the site's own, looked in before ours
 
-    @field_validator("name", "operator")
+    @field_validator("name", "operator", "templates")
     @classmethod
     def _one_line(cls, value: str) -> str:
         if "\n" in value:
