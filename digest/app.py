@@ -90,9 +90,15 @@ class App:
 
     # -------------------------------------------------------------- parts
 
+    @cached_property
     def bare_db(self) -> Database:
         """The database as it is, set up or not."""
         return Database(self.settings.database.url)
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        if "bare_db" in self.__dict__:
+            self.bare_db.dispose()
 
     def has_database(self) -> bool:
         """False where an embedded database was never made: to look into it would make one."""
@@ -103,7 +109,7 @@ class App:
     def db(self) -> Database:
         """The database; an embedded one that was never set up is set up now. Raises Broken where
         its schema is another version's."""
-        db = self.bare_db()
+        db = self.bare_db
         here, newest = db.current()
         if here is None and db.is_sqlite:
             db.upgrade()

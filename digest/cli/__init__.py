@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from digest.cli.globals import GLOBALS, take_globals
+from digest.cli.globals import GLOBALS, close_apps, take_globals
 from digest.errors import ConfigError, DigestError, ProfileError, Refused
 
 LONGEST_LINE = 500  # characters of an error: an argument that it names may be megabytes long
@@ -61,7 +61,10 @@ def _run(argv: Sequence[str]) -> int:
     rest = take_globals(argv)
     from digest.cli.commands import app
 
-    code = _ended(app(args=rest, prog_name="digest", standalone_mode=False))
+    try:
+        code = _ended(app(args=rest, prog_name="digest", standalone_mode=False))
+    finally:
+        close_apps()
     if code == INTERRUPTED:  # Typer has caught it
         raise KeyboardInterrupt
     if sys.stdout is not None:

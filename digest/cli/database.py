@@ -22,7 +22,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE")]
 @app.command(epilog=example("digest db upgrade"))
 def upgrade() -> None:
     """Bring the schema up to this version; from nothing too."""
-    db = open_app().bare_db()
+    db = open_app().bare_db
     before = db.current()[0]
     db.upgrade()
     after = db.current()[0]
@@ -32,7 +32,7 @@ def upgrade() -> None:
 @app.command(epilog=example("digest db current"))
 def current(as_json: AsJson = False) -> int:
     """The schema's revision, and the newest there is."""
-    db = open_app().bare_db()
+    db = open_app().bare_db
     here, newest = db.current()
     if as_json:
         print_json({"database": db.label, "current": here, "newest": newest})
@@ -62,6 +62,6 @@ def restore(
     """Put a saved copy in the database's place. Stop the daemon first."""
     from digest.store.backup import restore as put_back
 
-    db = open_app().bare_db()
+    db = open_app().bare_db
     put_back(db, file, replace=yes)
     say(f"restored {db.label} from {file}")

@@ -54,7 +54,7 @@ async def _demo(folder: Path, offline: bool) -> int:
         made = app.publish()
         say(f"4/5 published   {made.queued} editions" + _skips(made.skipped))
         counts = await app.deliver()
-        app.db.dispose()
+        app.close()
     sent = counts.get("accepted", 0)
     say(f"5/5 delivered   {sent} letters over SMTP to 127.0.0.1:{catcher.port}")
     _tell(folder, catcher.caught)

@@ -68,7 +68,18 @@ def open_app() -> App:
 
     at = held_time()
     calm_gc()
-    return App(load(GLOBALS.config), held_clock(at) if at else wall_clock)
+    app = App(load(GLOBALS.config), held_clock(at) if at else wall_clock)
+    _opened.append(app)
+    return app
+
+
+_opened: list[App] = []
+
+
+def close_apps() -> None:
+    """A command has ended: nothing stays open."""
+    while _opened:
+        _opened.pop().close()
 
 
 YEARS = range(1970, 2200)  # sums of dates stay far from the ends of what datetime can hold

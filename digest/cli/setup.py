@@ -66,8 +66,9 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR")] = Path()) -> Non
     database = (folder / "digest.db").absolute()
     config.write_text(CONFIG.replace("DATABASE", str(database)), encoding="utf-8")
     app = App(load(str(config), {}))
+    app.db.current()  # makes it
     say(f"made {config}, {database.name} and a secret of {len(app.secret_key)} characters")
-    app.db.dispose()
+    app.close()
     here = "" if folder.absolute() == Path.cwd() else f"cd {folder} && "
     for line in ("check", "subscriber add you@example.org --confirmed", "run", "serve"):
         say(f"  {here}digest {line}")
