@@ -66,9 +66,11 @@ class Desk:
     async def sweep(self) -> None:
         """What dead workers left behind; unknown letters that are to go once more."""
         swept = await asyncio.to_thread(self._sweep)
-        if swept != deliveries.Swept():
-            said = "a worker ended in mid-run: %d letters given back, %d unknown; %d go once more"
-            log.warning(said, swept.given_back, swept.unknown, swept.resent)
+        if swept.given_back or swept.unknown:
+            said = "a worker ended in mid-run: %d letters given back, %d unknown"
+            log.warning(said, swept.given_back, swept.unknown)
+        if swept.resent:
+            log.warning("unknown what became of %d letters: they go once more", swept.resent)
 
     def _sweep(self) -> deliveries.Swept:
         after = self.policy.resend_after if self.policy.ambiguous == "resend" else None
