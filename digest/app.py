@@ -164,9 +164,7 @@ class App:
 
     @cached_property
     def matcher(self) -> Matcher:
-        from digest.matching.lexical import LexicalMatcher  # numpy and scipy: only where needed
-
-        return LexicalMatcher()
+        return the_matcher()
 
     @cached_property
     def post(self) -> subscribe.Post:
@@ -445,6 +443,14 @@ def _kept_secret(path: Path) -> str:
     if not (secret := path.read_text(encoding="utf-8").strip()):
         raise Broken(f"secret {path} is empty; restore it from a backup, or remove it")
     return secret
+
+
+@cache
+def the_matcher() -> Matcher:
+    """One for the process: it remembers what texts hold, whichever App asks."""
+    from digest.matching.lexical import LexicalMatcher  # numpy and scipy: only where needed
+
+    return LexicalMatcher()
 
 
 @cache
