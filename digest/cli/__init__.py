@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from digest.cli.globals import GLOBALS, close_apps, take_globals
+from digest.cli.logs import Discreet
 from digest.errors import ConfigError, DigestError, ProfileError, Refused
 
 LONGEST_LINE = 500  # characters of an error: an argument that it names may be megabytes long
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 
-class _OneLine(logging.Formatter):
+class _OneLine(Discreet):
     """Warnings of what works below, without a traceback unless it is asked for."""
 
     def formatException(self, ei: Any) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from digest.cli.logs import log_to_stderr
 from digest.schedule import Heartbeat, Tick, stop_on_signals
 
 if TYPE_CHECKING:
@@ -24,13 +24,7 @@ log = logging.getLogger("digest.serve")
 
 def serve(app: App, *, web: bool, work: bool) -> int:
     """Run until SIGTERM or SIGINT; then finish what is on the wire and return."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log whole addresses
+    log_to_stderr()
     app.db.current()  # a database that cannot be used ends it here, in one line
     listening = _listen(app) if web else None
     with stop_on_signals() as stop:

@@ -19,6 +19,7 @@ from digest.deliver.relay import RelayState
 from digest.errors import DigestError
 from digest.model import DeliveryState, Letter, Outcome, OutcomeKind, Phase, Settlement
 from digest.store import Database
+from digest.text.discreet import discreet
 from digest.transports import Lane, Transport
 
 log = logging.getLogger("digest.deliver")
@@ -159,7 +160,7 @@ class _Run:
                 self._why = "stopped"
             elif self._relay.tripped:
                 self._why = self._relay.tripped
-                log.error("delivery pauses, %s: %s", self._why, self._relay.said)
+                log.error("delivery pauses, %s: %s", self._why, discreet(self._relay.said))
         return bool(self._why) or self._recorder.broken is not None
 
     # -------------------------------------------------------------- lanes
@@ -197,7 +198,7 @@ class _Run:
             return self._letters(due)
         except Exception as error:
             said = str(error) if isinstance(error, DigestError) else repr(error)
-            log.error("letter to %s: %s", due.delivery.recipient, said)
+            log.error("letter %d cannot be written: %s", due.key, discreet(said))
             outcome = Outcome(OutcomeKind.REFUSED, Phase.CONNECT, None, None, said[:500])
             failed = DeliveryState.FAILED
             self._settle(due, Settlement(due.key, due.token, failed, outcome, "render"))

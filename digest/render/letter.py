@@ -120,14 +120,14 @@ class Renderer:
             written = self._digest_written(edition, subscriber, papers)
             return self._letter(delivery, written, self._list_headers(subscriber))
         except Exception as error:
-            raise _named(f"edition {edition.key} for {edition.subscriber}", error) from error
+            raise _named(f"edition {edition.key}", error) from error
 
     def digest_parts(self, edition: Edition, subscriber: Subscriber, papers: Pinned) -> Parts:
         """The same letter to look at: what is shown is what would be sent."""
         try:
             written = self._digest_written(edition, subscriber, papers)
         except Exception as error:
-            raise _named(f"edition {edition.key} for {edition.subscriber}", error) from error
+            raise _named(f"edition {edition.key}", error) from error
         return Parts(written.subject, unqp(written.text), unqp(written.html))
 
     def page(self, edition: Edition, zone: str, papers: Pinned) -> str:
@@ -145,13 +145,13 @@ class Renderer:
 
     def confirmation(self, delivery: Delivery, subscriber: Subscriber, summary: str = "") -> Letter:
         """The question whether an address really asked; `summary`: what was asked for, in words
-        (`profile_words`). Raises RenderError that names the address."""
+        (`profile_words`). Raises RenderError that names the delivery."""
         try:
             context = confirmation_context(subscriber, summary, self._links)
             subject, text, html = self._frames(self._confirmation, context)
             return self._letter(delivery, _Written(subject, text.filled({}), html.filled({})), b"")
         except Exception as error:
-            raise _named(f"confirmation for {subscriber.email}", error) from error
+            raise _named(f"confirmation {delivery.key}", error) from error
 
     # -------------------------------------------------------------- texts
 

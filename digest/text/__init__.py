@@ -1,9 +1,10 @@
 """pure: what people and feeds write becomes clean Unicode: titles, abstracts, names, words.
 
-    clean.py   TeX, HTML and MathML to plain text; bounded; `excerpt`
-    tex.py     TeX read as Unicode
-    names.py   author strings, in all their shapes, to one name each
-    words.py   the words of a text, for matching
+    clean.py      TeX, HTML and MathML to plain text; bounded; `excerpt`
+    tex.py        TeX read as Unicode
+    names.py      author strings, in all their shapes, to one name each
+    words.py      the words of a text, for matching
+    discreet.py   words for a log, without whom they are about
 
 Nothing here raises for any string, and all of it is linear in a length that is cut first.
 """
