@@ -248,7 +248,7 @@ class Consent:
 
     at: datetime
     act: Act
-    door: str  # web | cli | one_click | import | mail
+    door: str  # web | cli | one_click | import | mail | provider
     evidence: str = ""
 
 

@@ -3,7 +3,7 @@
 with db.reading() as tx: ...    with db.writing() as tx: ...    (short: no network, no CPU work)
 """
 
-from digest.store import deliveries, editions, papers, people, sources
+from digest.store import deliveries, editions, papers, people, reports, sources
 from digest.store.database import Database, Tx
 
-__all__ = ["Database", "Tx", "deliveries", "editions", "papers", "people", "sources"]
+__all__ = ["Database", "Tx", "deliveries", "editions", "papers", "people", "reports", "sources"]

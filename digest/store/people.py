@@ -416,6 +416,9 @@ def unsuppress(tx: Tx, address: str) -> bool:
     """True where it was suppressed."""
     known_by = mailbox(address)
     tx.execute(update(t.subscribers).where(s.mailbox == known_by).values(soft_failures=0))
+    mine = select(t.deliveries.c.key).join(t.subscribers).where(s.mailbox == known_by)
+    held = and_(t.reports.c.delivery.in_(mine), t.reports.c.weight.in_(("hard", "soft")))
+    tx.execute(update(t.reports).where(held).values(weight="forgiven"))
     here = delete(t.suppressions).where(t.suppressions.c.mailbox == known_by)
     return bool(tx.execute(here).rowcount)
 

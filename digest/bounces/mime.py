@@ -1,0 +1,126 @@
+"""Pure: a message taken apart within bounds, whatever it is made of.
+
+The email package takes messages apart by recursion and line by line through every level; a hostile
+report with a thousand levels ends it. Here depth, parts and bytes are bounded, nothing raises, and
+what is broken is read as far as it goes.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import Error as NotBase64
+from binascii import a2b_base64, a2b_qp
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+LARGEST = 4 * 1024 * 1024  # bytes of a message that are looked at
+MOST_HEAD = 64 * 1024  # bytes of one part's headers
+MOST_PARTS = 60
+DEEPEST = 6  # multiparts within each other
+
+_FIELD = re.compile(rb"([!-9;-~]{1,80})[ \t]*:(.*)", re.DOTALL)
+_BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_KIND = re.compile(r"\s*([\w.+-]+/[\w.+-]+)")
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+Fields = Mapping[str, tuple[str, ...]]
+"""{header name in lower case: its values, unfolded, in order}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A message or one of its parts. Line ends are LF."""
+
+    fields: Fields
+    body: bytes
+
+    def get(self, name: str) -> str:
+        """The first value of a header, "" where there is none."""
+        return (self.fields.get(name) or ("",))[0]
+
+    @property
+    def kind(self) -> str:
+        """`text/plain`, in lower case."""
+        found = _KIND.match(self.get("content-type"))
+        return found[1].lower() if found else "text/plain"
+
+    def data(self) -> bytes:
+        """The body without its transfer encoding."""
+        way = self.get("content-transfer-encoding").strip().lower()
+        if way == "quoted-printable":
+            return a2b_qp(self.body)
+        if way != "base64":
+            return self.body
+        try:
+            return lf(a2b_base64(self.body))
+        except NotBase64:
+            return self.body
+
+    def text(self) -> str:
+        """The body as text. Whatever charset it claims: codes and addresses are ASCII."""
+        return clean(self.data())
+
+
+def lf(raw: bytes) -> bytes:
+    """`raw` with LF as its only line end."""
+    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def clean(data: bytes) -> str:
+    """`data` as text without controls, so that every database takes it."""
+    return _UNSEEN.sub(" ", data.decode("utf-8", "replace"))
+
+
+def message(raw: bytes) -> Part:
+    """A whole message, with or without the `From ` line of a mailbox file."""
+    data = lf(raw[:LARGEST])
+    if data.startswith((b"From ", b">From ")):
+        data = data.partition(b"\n")[2]
+    return part(data)
+
+
+def part(data: bytes) -> Part:
+    """Headers, an empty line, a body."""
+    if data.startswith(b"\n"):
+        return Part({}, data[1:])
+    head, _, body = data.partition(b"\n\n")
+    return Part(fields(head), body)
+
+
+def fields(head: bytes) -> Fields:
+    """A block of header lines."""
+    found: dict[str, list[str]] = {}
+    unfolded = re.sub(rb"\n(?=[ \t])", b"", head[:MOST_HEAD])
+    for line in unfolded.split(b"\n"):
+        if field := _FIELD.match(line):
+            found.setdefault(field[1].decode("ascii").lower(), []).append(clean(field[2]).strip())
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def walk(whole: Part) -> list[Part]:
+    """The message and its parts from the top down; attached messages are not entered."""
+    return list(islice(_walk(whole, 0), MOST_PARTS))
+
+
+def _walk(whole: Part, depth: int) -> Iterator[Part]:
+    yield whole
+    if depth < DEEPEST and whole.kind.startswith("multipart/"):
+        for inner in _split(whole):
+            yield from _walk(inner, depth + 1)
+
+
+def _split(whole: Part) -> Iterator[Part]:
+    found = _BOUNDARY.search(whole.get("content-type"))
+    if found is None:
+        return
+    name = re.escape((found[1] or found[2]).encode("utf-8", "replace"))
+    begin = None
+    for line in re.finditer(rb"^--" + name + rb"(--)?[ \t]*(?:\n|\Z)", whole.body, re.MULTILINE):
+        if begin is not None:
+            yield part(whole.body[begin : line.start()])
+        if line[1]:
+            return
+        begin = line.end()
+    if begin is not None:  # cut off
+        yield part(whole.body[begin:])

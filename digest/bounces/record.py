@@ -1,0 +1,279 @@
+"""A report is recorded under its hash, and what follows from it is done, in one transaction.
+
+Whoever brings a report removes it from where it came only after `take` has returned. The same
+report twice does nothing the second time, so a crash in between is harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from digest.bounces.dsn import unxtext
+from digest.bounces.policy import (
+    HELD_AGAINST,
+    SENDS,
+    TOLD,
+    Proof,
+    Ruling,
+    Weight,
+    code_of,
+    enough,
+    rule,
+)
+from digest.bounces.read import fingerprint, read
+from digest.bounces.report import Failure, Kind, Report
+from digest.errors import TokenError
+from digest.links import Links, Purpose
+from digest.model import Act, Delivery, DeliveryState, EndReason, Subscriber, SubscriberState
+from digest.store import Database, Tx, deliveries, people, reports
+from digest.store.reports import Told
+
+log = logging.getLogger("digest.bounces")
+
+MOST_RAW = 32 * 1024  # bytes kept of what nobody understood
+MAIL = "mail"  # the door that a consent record names
+PROVIDER = "provider"
+
+
+class Effect(StrEnum):
+    """What was done about one part of a report."""
+
+    SUPPRESSED = "suppressed"  # the address takes no more mail
+    BOUNCED = "bounced"  # the letter is known not to have arrived
+    COUNTED = "counted"  # held against the address, not enough yet
+    ENDED = "ended"  # the person gets no letters any more
+    LISTED = "listed"  # a person should look
+    NONE = "none"
+
+
+TO_LOOK_AT = (Kind.FORGED, Kind.UNRECOGNISED, Kind.UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one report; no `parts` where it had been recorded before."""
+
+    hash: str
+    kind: Kind
+    parts: Sequence[Told] = ()
+
+    @property
+    def understood(self) -> bool:
+        """False where it had better stay where a person finds it."""
+        return self.kind not in TO_LOOK_AT
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Which letter a report speaks of, and how sure that is."""
+
+    letter: Delivery | None = None
+    proof: Proof = Proof.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where reports are recorded. `clock`: what time it is."""
+
+    db: Database
+    links: Links
+    clock: Callable[[], datetime]
+
+    def take(
+        self, raw: bytes, door: str, came_to: Sequence[str] = (), *, keep_raw: bool = False
+    ) -> Taken:
+        """Record a message. `keep_raw`: no mailbox keeps it, so what nobody understands is kept
+        here. Raises Broken where the database is; then nothing is recorded."""
+        report = read(raw, came_to)
+        return self.take_report(report, fingerprint(raw), door, raw if keep_raw else None)
+
+    def take_report(self, report: Report, hash_: str, door: str, raw: bytes | None = None) -> Taken:
+        """Record a report that was read already."""
+        now = self.clock()
+        with self.db.writing() as tx:
+            report = _unmasked(self.links, report)
+            if not reports.begin(tx, hash_, now, door):
+                return Taken(hash_, report.kind)
+            parts = _Act(tx, self.links, report, now, door).parts()
+            listed = any(told.effect == Effect.LISTED for told in parts)
+            reports.finish(tx, hash_, parts, raw[:MOST_RAW] if raw and listed else None)
+        _tell(hash_, door, parts)
+        return Taken(hash_, report.kind, parts)
+
+
+def _unmasked(links: Links, report: Report) -> Report:
+    """A report that comes to an address which we never made is no report of ours."""
+    bounce = [_value(links, Purpose.BOUNCE, token) for token in report.tokens]
+    leave = [_value(links, Purpose.LEAVE_BY_MAIL, token) for token in report.leaves]
+    if (bounce or leave) and not any([*bounce, *leave]):
+        return Report(Kind.FORGED, note="an address that this site never made")
+    return report
+
+
+def _value(links: Links, purpose: Purpose, token: str) -> int | None:
+    try:
+        return int(links.read(purpose, token))
+    except TokenError:
+        return None
+
+
+def _tell(hash_: str, door: str, parts: Sequence[Told]) -> None:
+    """One line for what an operator should know."""
+    for told in parts:
+        if told.weight in TOLD or told.effect == Effect.LISTED:
+            words = (told.kind, told.weight, told.address, told.status, told.text)
+            said = " ".join(word for word in words if word)
+            log.warning("report %s (%s): %s; see `digest bounce list`", hash_[:12], door, said)
+
+
+class _Act:
+    """One report within one transaction."""
+
+    def __init__(self, tx: Tx, links: Links, report: Report, now: datetime, door: str) -> None:
+        self._tx, self._links, self._report = tx, links, report
+        self._now, self._door = now, door
+
+    def parts(self) -> list[Told]:
+        """Do what the report asks for; what it says, and what was done."""
+        report = self._report
+        match report.kind:
+            case Kind.BOUNCE:
+                return [self._bounce(failure) for failure in report.failures or (Failure(),)]
+            case Kind.DELAY:
+                return [self._only(failure) for failure in report.failures or (Failure(),)]
+            case Kind.COMPLAINT:
+                return [self._complaint(failure) for failure in report.failures or (Failure(),)]
+            case Kind.UNSUBSCRIBE:
+                return [self._unsubscribe()]
+        effect = Effect.LISTED if report.kind in TO_LOOK_AT else Effect.NONE
+        return [Told(report.kind, effect, text=report.note)]
+
+    # -------------------------------------------------------------- which letter
+
+    def _trace(self, failure: Failure) -> Trace:
+        """The letter by its secret address, by its id, or by whom it went to."""
+        report = self._report
+        for token in (*report.tokens, *report.traces):
+            if (key := _value(self._links, Purpose.BOUNCE, token)) is not None:
+                return Trace(deliveries.get(self._tx, key), Proof.LETTER)
+        if letter := reports.find(self._tx, report.message_ids):
+            return Trace(letter, Proof.LETTER)
+        if report.kind is not Kind.BOUNCE and report.message_ids:
+            return Trace()  # of somebody else's letter
+        return self._by_address(failure)
+
+    def _by_address(self, failure: Failure) -> Trace:
+        for address in filter(None, (failure.original, failure.recipient)):
+            if (person := people.get(self._tx, address)) is not None:
+                letter = reports.latest_sent(self._tx, person.key)
+                vouched = letter is not None and self._report.vouched
+                return Trace(letter, Proof.LETTER if vouched else Proof.ADDRESS)
+        return Trace()
+
+    # -------------------------------------------------------------- what follows
+
+    def _only(self, failure: Failure) -> Told:
+        """It is recorded, and nothing follows."""
+        return self._told(failure, self._trace(failure).letter, Effect.NONE, Weight.NONE)
+
+    def _bounce(self, failure: Failure) -> Told:
+        trace = self._trace(failure)
+        letter = trace.letter
+        if letter is None:
+            ruling = rule(failure, Proof.NOTHING, False)
+            effect = Effect.NONE if ruling.weight is Weight.NONE else Effect.LISTED
+            return self._told(failure, None, effect, ruling.weight)
+        person = people.hold(self._tx, letter.subscriber_key)
+        ruling = rule(failure, trace.proof, is_at(letter.recipient, failure))
+        effect = self._follow(ruling, letter, person)
+        return self._told(failure, letter, effect, ruling.weight)
+
+    def _follow(self, ruling: Ruling, letter: Delivery, person: Subscriber | None) -> Effect:
+        bounced = ruling.bounced and reports.came_back(
+            self._tx, letter.key, DeliveryState.BOUNCED, str(ruling.weight), self._now
+        )
+        against = ruling.weight in HELD_AGAINST
+        if against and not _forgotten(person) and (reason := self._stop_for(ruling, letter)):
+            people.suppress(self._tx, letter.recipient, reason, self._now)
+            return Effect.SUPPRESSED
+        if bounced:
+            return Effect.BOUNCED
+        if against:
+            return Effect.COUNTED
+        return Effect.NONE if ruling.weight is Weight.NONE else Effect.LISTED
+
+    def _stop_for(self, ruling: Ruling, letter: Delivery) -> str | None:
+        if ruling.suppress:
+            return ruling.suppress
+        key, weights = letter.subscriber_key, [str(weight) for weight in HELD_AGAINST]
+        return enough(reports.failed_sends(self._tx, key, weights, SENDS, letter.key))
+
+    def _complaint(self, failure: Failure) -> Told:
+        trace = self._trace(failure)
+        letter = trace.letter
+        if letter is None or trace.proof is not Proof.LETTER:
+            return self._told(failure, letter, Effect.LISTED)
+        reports.came_back(self._tx, letter.key, DeliveryState.COMPLAINED, "complained", self._now)
+        person = people.hold(self._tx, letter.subscriber_key)
+        if not _forgotten(person):
+            people.suppress(self._tx, letter.recipient, "complained", self._now)
+            self._end(person, EndReason.COMPLAINED, f"a complaint by {self._door}")
+        return self._told(failure, letter, Effect.ENDED)
+
+    def _unsubscribe(self) -> Told:
+        """As by one click: no letter any more, whoever sent this from wherever."""
+        report = self._report
+        failure = report.failures[0] if report.failures else Failure()
+        keys = (_value(self._links, Purpose.LEAVE_BY_MAIL, token) for token in report.leaves)
+        key = next((found for found in keys if found is not None), None)
+        if key is None and (trace := self._trace(failure)).proof is Proof.LETTER and trace.letter:
+            key = trace.letter.subscriber_key
+        person = people.hold(self._tx, key) if key is not None else None
+        if person is None:
+            return self._told(failure, None, Effect.LISTED)
+        self._end(person, EndReason.UNSUBSCRIBED, f"by {self._door}")
+        address = None if _forgotten(person) else person.email
+        return Told(Kind.UNSUBSCRIBE, Effect.ENDED, address=address, text=report.note)
+
+    def _end(self, person: Subscriber | None, reason: EndReason, evidence: str) -> None:
+        if person is None or person.state is SubscriberState.ENDED:
+            return
+        people.end(self._tx, person.key, reason)
+        door = PROVIDER if self._report.vouched else MAIL
+        people.note(self._tx, person.key, Act.ENDED, self._now, door, evidence)
+
+    def _told(
+        self,
+        failure: Failure,
+        letter: Delivery | None,
+        effect: Effect,
+        weight: Weight | None = None,
+    ) -> Told:
+        address = letter.recipient if letter else failure.recipient or failure.original
+        forgotten = letter is not None and letter.recipient.endswith("@invalid")  # erased
+        return Told(
+            self._report.kind,
+            effect,
+            weight,
+            letter.key if letter else None,
+            address or None,
+            code_of(failure) or None,
+            "" if forgotten else failure.text or self._report.note,
+        )
+
+
+def _forgotten(person: Subscriber | None) -> bool:
+    return person is None or person.reason == EndReason.ERASED
+
+
+def is_at(ours: str, failure: Failure) -> bool:
+    """Whether a failure is at the address that our letter went to; true where none is named."""
+    named = [name for name in (failure.recipient, failure.original) if name]
+    same = {ours.casefold()}
+    return not named or any(
+        name.casefold() in same or unxtext(name).casefold() in same for name in named
+    )
