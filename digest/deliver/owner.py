@@ -18,7 +18,7 @@ PROC = Path("/proc")
 def me(mark: str) -> str:
     """This process's name as an owner of leases; `mark` tells two runs of one process apart."""
     pid = os.getpid()
-    return f"{_place()}/{pid}/{_started(pid)}/{mark}"
+    return f"{_place()}/{pid}/{_started(pid) or ''}/{mark}"
 
 
 def gone(owner: str) -> bool:
@@ -26,9 +26,16 @@ def gone(owner: str) -> bool:
     place, _, rest = owner.partition("/")
     pid, _, rest = rest.partition("/")
     started = rest.partition("/")[0]
-    if not place or place != _place() or not started.isdigit() or not pid.isdigit():
+    if not place or place != _place() or not started.isdecimal() or not pid.isdecimal():
         return False
-    return _started(int(pid)) != started
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass  # somebody else's process is a living one
+    now = _started(int(pid))
+    return now is not None and now != started
 
 
 @cache
@@ -42,11 +49,12 @@ def _place() -> str:
     return f"{socket.gethostname()}.{boot}.{space}".replace("/", "_")
 
 
-def _started(pid: int) -> str:
-    """When the process started, in the kernel's ticks; "" where there is none (or a corpse)."""
+def _started(pid: int) -> str | None:
+    """When the process started, in the kernel's ticks; "" for a corpse, None where the system
+    does not tell (/proc can be mounted so that it hides other users' processes)."""
     try:
         said = (PROC / str(pid) / "stat").read_text()
     except OSError:
-        return ""
+        return None
     fields = said.rpartition(")")[2].split()  # the name before it may hold anything
     return "" if fields[0] in {"Z", "X"} else fields[19]
