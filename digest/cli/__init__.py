@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -59,11 +60,13 @@ def run(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> int:
     if any("\0" in word for word in argv):
         raise Refused("an argument holds a NUL character; leave it out")
+    if odd := [word for word in argv if re.search("[\ud800-\udfff]", word)]:
+        raise Refused(f"the argument {odd[0]!r} is not UTF-8; write it so")
     rest = take_globals(argv)
-    from digest.cli.commands import app
+    from digest.cli.commands import command
 
     try:
-        code = _ended(app(args=rest, prog_name="digest", standalone_mode=False))
+        code = _ended(command()(args=rest, prog_name="digest", standalone_mode=False))
     finally:
         close_apps()
     if code == INTERRUPTED:  # Typer has caught it

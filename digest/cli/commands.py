@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from digest import __version__
 from digest.cli import (
@@ -59,14 +62,14 @@ def _main(
     """
 
 
-for command in (
+for one in (
     *setup.COMMANDS,
     *doctor.COMMANDS,
     *passes.COMMANDS,
     *demo.COMMANDS,
     *answers.COMMANDS,
 ):
-    app.command(command.name, epilog=command.epilog)(command.function)
+    app.command(one.name, epilog=one.epilog)(one.function)
 for name, group in (
     ("source", source.app),
     ("paper", papers.app),
@@ -78,3 +81,9 @@ for name, group in (
     ("db", database.app),
 ):
     app.add_typer(group, name=name)
+
+
+@cache
+def command() -> Callable[..., object]:
+    """The tree, ready to parse arguments; to grow it takes longer than most commands."""
+    return get_command(app)

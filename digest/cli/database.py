@@ -12,7 +12,7 @@ from digest.cli.options import AsJson, example, noun
 from digest.cli.output import print_json, say
 
 app = noun(
-    "The database: upgrade, current, backup, restore.",
+    "The database: its schema, copies of it.",
     "digest db current",
     "digest db backup digest-2026-03-02.db",
 )

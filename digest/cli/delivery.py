@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from digest.model import Delivery
 
 app = noun(
-    "What became of each letter: list, show, retry, resolve.",
+    "What became of each letter.",
     "digest delivery list --not-accepted",
     "digest delivery show 7",
 )

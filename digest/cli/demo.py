@@ -28,7 +28,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where to put everything.")] = Path("demo"),
     offline: Annotated[bool, typer.Option("--offline", help="Use our own sample.")] = False,
 ) -> int:
-    """Sources, people, editions, letters over a real SMTP conversation: see what you would get."""
+    """See what you would get: sources, people, letters by SMTP."""
     _clear(folder)
     return asyncio.run(_demo(folder, offline))
 

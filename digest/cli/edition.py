@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from digest.model import Delivery, Edition, EditionPaper
 
 app = noun(
-    "What each person was owed for each window: list, show, preview.",
+    "What each person was owed for each window.",
     "digest edition list --subscriber ada@example.org",
     "digest edition preview ada@example.org",
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from digest.model import Paper
 
 app = noun(
-    "What has been announced: list, show, search, import, trending.",
+    "What has been announced.",
     "digest paper list",
     "digest paper search 'ti:\"graph neural*\" AND NOT survey'",
 )
@@ -122,11 +122,15 @@ def search(
     from itertools import islice
 
     from digest.matching.lexical import matching_query
+    from digest.profiles import QueryError
     from digest.store import papers
 
-    with open_app().db.reading() as tx:
-        hits = matching_query(query, papers.walk(tx))
-        found = sorted(hits, key=lambda p: (p.first_seen, p.id), reverse=True)
+    try:
+        with open_app().db.reading() as tx:
+            hits = matching_query(query, papers.walk(tx))
+            found = sorted(hits, key=lambda p: (p.first_seen, p.id), reverse=True)
+    except QueryError as error:
+        raise Refused(f"query {query!r}: {error}") from None
     _show(list(islice(found, limit or None)), as_json, "no paper meets that query")
 
 

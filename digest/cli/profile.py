@@ -15,7 +15,7 @@ from digest.cli.output import note, print_json, say, table
 from digest.errors import Refused
 
 app = noun(
-    "What each person wants: show, set, lint, example, simulate, like, dislike.",
+    "What each person wants.",
     "digest profile example > ada.toml",
     "digest profile lint ada.toml",
 )
@@ -41,7 +41,7 @@ def show(email: Email, as_json: AsJson = False) -> None:
 
 @app.command("set", epilog=example("digest profile set ada@example.org ada.toml"))
 def set_(email: Email, file: File) -> None:
-    """Give a person another profile; the open window stays open where it was."""
+    """Give a person another profile. The open window stays open where it was."""
     from digest import subscribe
 
     site = open_app()

@@ -55,7 +55,7 @@ kind = "huggingface"
 
 
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR")] = Path()) -> None:
-    """Make an example configuration, a database and a secret in a folder: ready to run."""
+    """Make a folder ready to run. With configuration, database and secret."""
     from digest.app import App
     from digest.config import load
 
@@ -170,15 +170,15 @@ def serve(
     """The daemon: sources, editions, delivery and the site. SIGTERM ends it within 15 s."""
     from digest.cli.daemon import serve as run
 
-    if (at := held_time()) is not None:
-        note(f"THE CLOCK IS HELD at {at.isoformat()}: this is a rehearsal, time does not pass")
     if no_web and no_work:
         raise Refused("--no-web and --no-work together leave nothing to do")
+    if (at := held_time()) is not None:
+        note(f"THE CLOCK IS HELD at {at.isoformat()}: this is a rehearsal, time does not pass")
     return run(open_app(), web=not no_web, work=not no_work)
 
 
 def plugins(as_json: AsJson = False) -> None:
-    """Kinds of sources and transports that are installed, and who brings them."""
+    """Kinds of sources and transports, and who brings them."""
     from digest.app import SOURCES, TRANSPORTS
     from digest.app import plugins as installed
 

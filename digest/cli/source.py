@@ -13,7 +13,7 @@ from digest.cli.output import note, print_json, progress, say, table
 from digest.errors import Refused
 
 app = noun(
-    "Where papers are announced: list, check, add, remove, backfill, quarantine.",
+    "Where papers are announced.",
     "digest source list",
     "digest source check arxiv-ml",
 )
@@ -166,7 +166,7 @@ def backfill(
     until: Annotated[str, typer.Option(metavar="DATE", help="The last day; today.")] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Fetch everything announced since a day; what is known stays as it is."""
+    """Fetch everything announced since a day. What is known stays as it is."""
     import asyncio
 
     report = asyncio.run(_fetch_past(name, since, until))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from digest.model import Subscriber
 
 app = noun(
-    "People: add, list, show, why, pause, resume, end, export, erase, import.",
+    "People who get letters, or want to.",
     "digest subscriber list",
     "digest subscriber why ada@example.org",
 )

@@ -11,7 +11,7 @@ from digest.cli.options import AsJson, Limit, example, noun
 from digest.cli.output import print_json, say, table
 from digest.errors import Refused
 
-app = noun("Addresses that take no mail: list, add, remove.", "digest suppression list")
+app = noun("Addresses that take no mail.", "digest suppression list")
 Address = Annotated[str, typer.Argument(metavar="EMAIL")]
 
 
