@@ -11,9 +11,11 @@ import codecs
 import html
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 from xml.parsers import expat
 
 import feedparser
@@ -62,15 +64,13 @@ def read(body: bytes, content_type: str = "", url: str = "") -> Document:
     try:
         found = feedparser.parse(
             io.BytesIO(text.encode()),  # bare bytes could be taken for a file's name
-            response_headers={
-                "content-type": "application/xml; charset=utf-8",
-                "content-location": url,
-            },
+            response_headers={"content-type": "application/xml; charset=utf-8"},
             sanitize_html=False,  # digest.text does that, and more
             resolve_relative_uris=False,
         )
     except Exception as error:  # whatever it stumbles over, it is the feed's fault
         return Document(Verdict.PARSE_FAILED, f"cannot be parsed ({type(error).__name__}: {error})")
+    _resolve_links(found.get("entries", ()), url)
     return _checked(text, found, encoding)
 
 
@@ -162,6 +162,16 @@ def _checked(text: str, found: Any, encoding: str) -> Document:
     notes = [f"read as {encoding}"] if encoding not in {"utf-8", "utf-8-sig"} else []
     notes += [f"not well-formed ({_reason(broken)}), read leniently"] if broken else []
     return Document(Verdict.OK, "; ".join(notes), entries, feed)
+
+
+def _resolve_links(entries: Iterable[dict[str, Any]], url: str) -> None:
+    """Each entry's link as an absolute address. feedparser would do it for every element, which
+    takes a quarter of its time; what the feed's own `xml:base` resolves, it has resolved."""
+    for entry in entries:
+        link = dict.get(entry, "link")
+        if isinstance(link, str) and link and not link.startswith(("http://", "https://")):
+            with suppress(ValueError):
+                entry["link"] = urljoin(url, link)
 
 
 def _closed(text: str) -> bool:
