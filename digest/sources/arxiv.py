@@ -2,8 +2,9 @@
 
     [[sources]] name = "arxiv-ml"  kind = "arxiv"  categories = ["cs.LG", "stat.ML"]
 
-`base_url` asks one place for both (`{base_url}/rss/...`, `{base_url}/api/query`); `api_url` sets
-the API's own address. The feed holds one announcement only, so a day that was missed (we were
+`base_url` asks one place for all (`{base_url}/rss/...`, `{base_url}/api/query`,
+`{base_url}/oai`); `api_url` and `oai_url` set the addresses of the API and of OAI-PMH, which fills
+gaps of months. The feed holds one announcement only, so a day that was missed (we were
 down; the feed was stale, short, empty or broken) is fetched through the API, by the dates on
 which its papers were submitted. What the API cannot give: old papers cross-listed on such a day.
 """
@@ -25,6 +26,7 @@ from digest.sources.arxiv_api import ArxivApi, Slice
 from digest.sources.gaps import Gap, after_slices, missing
 from digest.sources.health import judge
 from digest.sources.http import Web
+from digest.sources.oai import OAI, ArxivOai, suits
 
 RSS = "https://rss.arxiv.org/rss"
 API = "https://export.arxiv.org/api/query"
@@ -42,7 +44,7 @@ class ArxivSource:
 
     def __init__(self, spec: SourceSpec, web: Web) -> None:
         self.spec, self.web = spec, web
-        may = {"base_url": "address", "api_url": "address"}
+        may = {"base_url": "address", "api_url": "address", "oai_url": "address"}
         given = options.read(spec, {"categories": "texts"}, may)
         categories = [category.strip() for category in given["categories"]]
         if odd := [name for name in categories if not _CATEGORY.fullmatch(name)]:
@@ -53,6 +55,8 @@ class ArxivSource:
         self.feed_url = f"{feeds}/{'+'.join(map(quote, categories))}"
         api_url = given.get("api_url") or (f"{base}/api/query" if base else API)
         self.api = ArxivApi(api_url, categories, spec, web)
+        oai_url = given.get("oai_url") or (f"{base}/oai" if base else OAI)
+        self.oai = ArxivOai(oai_url, categories, spec, web)
 
     async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
         answer = await self.web.get(self.feed_url, self.spec, cursor)
@@ -75,7 +79,9 @@ class ArxivSource:
     async def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
         """Everything announced on the days [since, until], oldest first, a slice at a time; ends
         with the first slice that failed, and what came before it holds."""
-        async for part in self.api.submitted(eastern.submitted_from(since), until):
+        first = eastern.submitted_from(since)
+        archive = self.oai if suits(first, until, now.date()) else self.api
+        async for part in archive.submitted(first, until):
             yield Fetched(part.verdict, part.message, backfill=part.papers, bad=part.bad)
 
     async def _slices(self, gap: Gap) -> list[Slice]:

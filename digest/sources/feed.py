@@ -1,4 +1,4 @@
-"""Kind `feed`: any RSS, Atom or RDF feed.
+"""Kind `feed`: any RSS, Atom, RDF or JSON feed.
 
 [[sources]] name = "nature"  kind = "feed"  url = "https://www.nature.com/nature.rss"
 """
@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 from digest.model import Fetched, Listing
-from digest.sources import Known, SourceSpec, document, options
+from digest.sources import Known, SourceSpec, document, jsonfeed, options
 from digest.sources.entries import listing, listings
 from digest.sources.health import Came, judge
 from digest.sources.http import Answer, Web
@@ -30,20 +31,24 @@ class FeedSource:
     async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
         answer = await self.web.get(self.url, self.spec, cursor)
         if not answer.ok:
-            came = Came(answer.verdict, answer.message, silent_days=_silent_days(cursor, now))
+            came = Came(answer.verdict, answer.message, silent_days=silent_days(cursor, now))
             verdict, message = judge(came)
             return Fetched(verdict, message, cursor=dict(cursor))
         return await asyncio.to_thread(self._read, answer, cursor, now)
 
     def _read(self, answer: Answer, cursor: Mapping[str, str], now: datetime) -> Fetched:
         content_type = answer.headers.get("content-type", "")
-        read = document.read(answer.body, content_type, answer.url)
-        papers, bad = listings(read.entries, listing)
+        read_one: Callable[[Any], Listing]
+        if jsonfeed.is_one(answer.body):
+            read, read_one = jsonfeed.read(answer.body), jsonfeed.listing
+        else:
+            read, read_one = document.read(answer.body, content_type, answer.url), listing
+        papers, bad = listings(read.entries, read_one)
         fresh = unseen(papers, cursor)
-        silent = 0 if fresh else _silent_days(cursor, now)
+        silent = 0 if fresh else silent_days(cursor, now)
         came = Came(read.verdict, read.message, len(papers), len(fresh), silent_days=silent)
         verdict, message = judge(came)
-        after = _advanced(cursor, answer, papers, fresh, now) if read.ok else dict(cursor)
+        after = advanced(cursor, answer.validators, papers, fresh, now) if read.ok else dict(cursor)
         return Fetched(verdict, message, papers, bad=bad, cursor=after)
 
 
@@ -53,19 +58,21 @@ def unseen(papers: Sequence[Listing], cursor: Mapping[str, str]) -> list[Listing
     return [paper for paper in papers if paper.ids[0] not in before]
 
 
-def _advanced(
+def advanced(
     cursor: Mapping[str, str],
-    answer: Answer,
+    validators: Mapping[str, str],
     papers: Sequence[Listing],
     fresh: Sequence[Listing],
     now: datetime,
 ) -> dict[str, str]:
+    """The cursor after a good answer that showed `papers`, of which `fresh` are unseen."""
     shown = [paper.ids[0] for paper in papers]
     seen = list(dict.fromkeys([*shown, *cursor.get("seen", "").split()]))[:MAX_SEEN]
     changed = now.date().isoformat() if fresh else cursor.get("changed", now.date().isoformat())
-    return {**answer.validators, "seen": " ".join(seen), "changed": changed}
+    return {**validators, "seen": " ".join(seen), "changed": changed}
 
 
-def _silent_days(cursor: Mapping[str, str], now: datetime) -> int:
+def silent_days(cursor: Mapping[str, str], now: datetime) -> int:
+    """Days since the source last showed anything unseen."""
     changed = cursor.get("changed")
     return (now.date() - date.fromisoformat(changed)).days if changed else 0

@@ -33,6 +33,11 @@ INTERVALS: Mapping[str, float] = {
     "export.arxiv.org": 3.0,  # one request every three seconds, says the API's manual
     "oaipmh.arxiv.org": 3.0,
     "rss.arxiv.org": 1.0,
+    "connect.biorxiv.org": 1.0,
+    "connect.medrxiv.org": 1.0,
+    "api.biorxiv.org": 1.0,
+    "eutils.ncbi.nlm.nih.gov": 0.4,  # three requests a second without a key
+    "api2.openreview.net": 1.0,
 }
 MAX_REDIRECTS = 5
 _CHUNK = 65_536

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,10 +18,13 @@ from digest.errors import ConfigError
 from digest.model import Fetched, Verdict
 from digest.sources import Backfills, Source
 from digest.sources.arxiv import ArxivSource
+from digest.sources.biorxiv import BiorxivSource
 from digest.sources.feed import FeedSource
 from digest.sources.file import FileSource
 from digest.sources.http import Web
 from digest.sources.huggingface import HuggingFaceSource
+from digest.sources.openreview import OpenReviewSource
+from digest.sources.pubmed import PubmedSource
 
 NOW = noon("2025-09-15")
 MIRROR = "https://mirror.example"
@@ -40,7 +43,39 @@ def huggingface(web: Web, **bounds: object) -> Source:
     return HuggingFaceSource(spec("huggingface", base_url=MIRROR, **bounds), web)
 
 
-ONLINE: list[Make] = [feed, arxiv, huggingface]
+def json_feed(web: Web, **bounds: object) -> Source:
+    return FeedSource(spec("feed", url=f"{MIRROR}/feed.json", **bounds), web)
+
+
+def biorxiv(web: Web, **bounds: object) -> Source:
+    return BiorxivSource(spec("biorxiv", base_url=MIRROR, **bounds), web)
+
+
+def medrxiv(web: Web, **bounds: object) -> Source:
+    return BiorxivSource(spec("medrxiv", base_url=MIRROR, subjects=["oncology"], **bounds), web)
+
+
+def pubmed(web: Web, **bounds: object) -> Source:
+    return PubmedSource(
+        spec("pubmed", url=f"{MIRROR}/rss", term="liver", base_url=MIRROR, **bounds), web
+    )
+
+
+def openreview(web: Web, **bounds: object) -> Source:
+    return OpenReviewSource(spec("openreview", base_url=MIRROR, venue="TMLR", **bounds), web)
+
+
+ONLINE: list[Make] = [
+    feed,
+    json_feed,
+    arxiv,
+    huggingface,
+    biorxiv,
+    medrxiv,
+    pubmed,
+    openreview,
+]
+REACH_BACK: list[Make] = [arxiv, biorxiv, medrxiv, pubmed, openreview]
 online = pytest.mark.parametrize("make", ONLINE, ids=lambda make: make.__name__)
 
 RSS = """<rss version="2.0"><channel><title>t</title>
@@ -50,11 +85,28 @@ RSS = """<rss version="2.0"><channel><title>t</title>
 EMPTY_API = """<feed xmlns="http://www.w3.org/2005/Atom" xmlns:opensearch=
 "http://a9.com/-/spec/opensearch/1.1/"><opensearch:totalResults>0</opensearch:totalResults></feed>"""
 PAGE = json.dumps([{"paper": {"id": "2509.00001", "title": "A paper"}}, {"paper": None}])
+ITEMS = [{"id": 1, "url": "https://arxiv.org/abs/2509.00001", "title": "A paper"}, {"id": 2}]
+NOTE = {"id": "Ab1-x_9", "content": {"title": {"value": "A paper"}, "doi": {"value": "2509.00001"}}}
+JSON_FEED = json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": ITEMS})
+NOTES = json.dumps({"notes": [NOTE, {"id": "x"}], "count": 2})
+NO_POSTS = json.dumps({"messages": [{"status": "no posts found"}], "collection": []})
+NO_ARTICLES = json.dumps({"esearchresult": {"count": "0", "idlist": []}})
+NO_RECORDS = "<OAI-PMH><error code='noRecordsMatch'>none</error></OAI-PMH>"
+SAID = {
+    "/api/daily_papers": PAGE,
+    "/api/query": EMPTY_API,
+    "/oai": NO_RECORDS,
+    "/feed.json": JSON_FEED,
+    "/notes": NOTES,
+    "/details/": NO_POSTS,
+    "/pubs/": NO_POSTS,
+    "/esearch.fcgi": NO_ARTICLES,
+}
 
 
 def healthy(request: httpx.Request) -> httpx.Response:
     path = request.url.path
-    text = PAGE if "daily" in path else EMPTY_API if "query" in path else RSS
+    text = next((said for begin, said in SAID.items() if path.startswith(begin)), RSS)
     return httpx.Response(200, text=text, headers={"ETag": '"1"'})
 
 
@@ -117,7 +169,7 @@ answers = st.tuples(
     st.sampled_from([200, 200, 200, 204, 301, 304, 400, 404, 429, 500, 503]),
     st.one_of(
         st.binary(max_size=200),
-        st.sampled_from([RSS.encode(), PAGE.encode(), EMPTY_API.encode(), b"[]", b"{}", b"null"]),
+        st.sampled_from([RSS, *SAID.values(), "[]", "{}", "null"]).map(str.encode),
         st.tuples(st.integers(0, 300), st.binary(max_size=9)).map(
             lambda cut: RSS.encode()[: cut[0]] + cut[1] + RSS.encode()[cut[0] :]
         ),
@@ -166,14 +218,46 @@ def test_a_file_keeps_the_same_promises(tmp_path: Path) -> None:
         FileSource(spec("file", path=str(path), colour="red"), web_of(healthy))
 
 
-def test_only_arxiv_reaches_back() -> None:
-    web = web_of(healthy)
-    assert [isinstance(make(web), Backfills) for make in ONLINE] == [False, True, False]
-    source = arxiv(web)
+def past(source: Source, days: int = 0) -> list[Fetched]:
+    """What it tells of a day, or of more before it."""
     assert isinstance(source, Backfills)
+    last = date(2025, 9, 10)
 
     async def parts() -> list[Fetched]:
-        day = date(2025, 9, 10)
-        return [part async for part in source.backfill(day, day, NOW)]
+        found = source.backfill(last - timedelta(days=days), last, NOW)
+        return [part async for part in found]
 
-    assert [part.verdict for part in run(parts())] == [Verdict.OK]
+    return run(parts())
+
+
+def test_only_some_kinds_reach_back() -> None:
+    web = web_of(healthy)
+    assert [make for make in ONLINE if isinstance(make(web), Backfills)] == REACH_BACK
+
+
+@pytest.mark.parametrize("make", REACH_BACK, ids=lambda make: make.__name__)
+def test_a_day_of_the_past_is_told_or_why_it_is_not(make: Make) -> None:
+    assert [part.verdict for part in past(make(web_of(healthy)))] == [Verdict.OK]
+    (failed,) = past(make(web_of(lambda request: httpx.Response(503))))
+    assert failed.verdict is Verdict.HTTP_ERROR
+    assert "mirror.example" in failed.message
+
+
+@pytest.mark.parametrize("make", REACH_BACK, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("days", [2, 60])
+@given(st.lists(answers, min_size=1, max_size=3))
+@settings(deadline=None, max_examples=20)
+def test_its_past_never_raises_for_what_a_server_sends(
+    make: Make, days: int, replies: list[tuple[int, bytes, dict[str, str]]]
+) -> None:
+    asked = 0
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        status, body, headers = replies[asked % len(replies)]
+        asked += 1
+        return httpx.Response(status, content=body, headers=headers)
+
+    parts = past(make(web_of(reply), timeout=5.0), days)
+    assert all(part.verdict is Verdict.OK for part in parts[:-1])
+    assert all(part.verdict.healthy or part.message for part in parts)
