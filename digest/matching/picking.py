@@ -19,6 +19,7 @@ FOLLOW, POPULAR = -1, -2  # in place of a wish
 SLACK = 6  # more than the budget or a quota: some may have been sent, or be alike
 JUST_BELOW = 2 / 3  # of the floor: what lies between is a near miss
 SURE_BONUS, MAYBE_BONUS = 30.0, 6.0  # z of being by somebody the reader follows
+WINDOWS = 1_000  # kept, one byte a paper each
 NUDGE = 0.01  # of z for each e-fold of votes: between equals the popular one goes first
 
 
@@ -52,22 +53,23 @@ class Picker:
         self._nudge = (NUDGE * self._votes).astype(np.float32)
         self._seen = [paper.first_seen for paper in shelf.papers]
         self._windows: dict[Window | None, Flags] = {}
+        self._all = np.ones(self._number, bool)
 
     def pick(self, asked: Asked, z: Scores) -> Picked:
         """What this reader's letter may hold. `z`: (wishes x papers), own nearness only."""
         inside = self._inside(asked.reader.window)
-        allowed = ~flags(asked.muted, self._number) if asked.muted else np.ones_like(inside)
+        allowed = ~flags(asked.muted, self._number) if asked.muted else self._all
         met, ranked = self._met(asked, z)
-        good = met & inside & allowed
-        followed = self._followed(asked, ranked, inside & allowed)
-        good[:, [pick.paper for pick in followed]] = False
+        followed = self._followed(asked, ranked, inside & allowed) if asked.followed else []
+        good = met & (inside & allowed)
+        if followed:
+            good[:, [pick.paper for pick in followed]] = False
         chosen, total = self._in_turns(asked, good, ranked)
-        rest = inside & allowed & ~good.any(axis=0)
-        popular = self._popular(asked, z, met, allowed & ~good.any(axis=0), followed)
+        free = allowed & ~good.any(axis=0)
         return Picked(
-            picks=[*_sorted([*followed, *chosen]), *popular],
-            near=self._near(asked, z, rest),
-            considered=int(inside.sum()),
+            picks=[*_sorted([*followed, *chosen]), *self._popular(asked, z, met, free, followed)],
+            near=self._near(asked, z, inside & free),
+            considered=int(np.count_nonzero(inside)),
             beyond=total - len(chosen),
         )
 
@@ -89,6 +91,8 @@ class Picker:
     def _inside(self, window: Window | None) -> Flags:
         """The papers of a reader's own window; what was never stored has no time and counts."""
         if window not in self._windows:
+            if len(self._windows) >= WINDOWS:
+                self._windows.clear()
             inside = np.array([_is_in(seen, window) for seen in self._seen], bool)
             inside[self._fresh :] = False
             self._windows[window] = inside
@@ -121,20 +125,20 @@ class Picker:
 
     def _in_turns(self, asked: Asked, good: Flags, ranked: Scores) -> tuple[list[Pick], int]:
         """Each paper in the wish it fits best, the wishes in turns, some more than the budget."""
-        if not len(good):
-            return [], 0
-        own = np.where(good, ranked, -np.inf).argmax(axis=0)
-        total = int(good.any(axis=0).sum())
         budget = asked.reader.profile.budget + SLACK
+        if len(good) > 1:
+            own = np.where(good, ranked, -np.inf).argmax(axis=0)
         turns: list[tuple[int, float, Pick]] = []
+        total = 0
         for row, wish in enumerate(asked.wishes):
-            papers = np.flatnonzero(good[row] & (own == row))
+            papers = np.flatnonzero(good[row] & (own == row) if len(good) > 1 else good[row])
+            total += len(papers)
             first = _best(ranked[row], papers, min(budget, _most(wish)))
-            picks = [Pick(int(paper), row, float(ranked[row, paper])) for paper in first]
-            turns += [(turn, -pick.z, pick) for turn, pick in enumerate(picks)]
-        turns.sort(key=lambda entry: entry[:2])
-        kept = [pick for _, _, pick in turns[:budget]]
-        return kept, total
+            found = zip(first, ranked[row, first].tolist(), strict=True)
+            turns += [(turn, -z, Pick(i, row, z)) for turn, (i, z) in enumerate(found)]
+        if len(good) > 1:
+            turns.sort(key=lambda entry: entry[:2])
+        return [pick for _, _, pick in turns[:budget]], total
 
     def _near(self, asked: Asked, z: Scores, rest: Flags) -> int:
         if not len(z):
@@ -145,17 +149,20 @@ class Picker:
         self, asked: Asked, z: Scores, met: Flags, free: Flags, followed: Sequence[Pick]
     ) -> list[Pick]:
         """Papers with votes near the wishes; by votes alone for who has none or wants all."""
-        wanted = asked.reader.profile.trending
-        if not wanted or not len(self._trending):
+        wanted, there = asked.reader.profile.trending, self._trending
+        if not wanted or not len(there):
             return []
+        near = np.zeros(len(there), np.float32)
+        pull = self._votes[there]
+        kept = free[there]
+        if asked.wishes and not any(wish.everything for wish in asked.wishes):
+            near = np.where(met[:, there], FLOORS[Floor.NORMAL], z[:, there]).max(axis=0)
+            pull = pull * np.minimum(near, FLOORS[Floor.NORMAL])
+            kept = kept & (near >= NEAR)
         taken = {pick.paper for pick in followed}
-        candidates = [i for i in self._trending.tolist() if free[i] and i not in taken]
-        open_ = not asked.wishes or any(wish.everything for wish in asked.wishes)
-        best = np.zeros(self._number) if open_ else np.where(met, FLOORS[Floor.NORMAL], z).max(0)
-        near = [i for i in candidates if open_ or best[i] >= NEAR]
-        pull = {i: self._votes[i] * (1.0 if open_ else min(best[i], 6.0)) for i in near}
-        first = sorted(near, key=lambda i: (-pull[i], i))[: wanted + SLACK]
-        return [Pick(i, POPULAR, float(best[i])) for i in first]
+        first = _best(pull, np.flatnonzero(kept), wanted + SLACK + len(taken))
+        picks = [Pick(int(there[i]), POPULAR, float(near[i])) for i in first]
+        return [pick for pick in picks if pick.paper not in taken][: wanted + SLACK]
 
 
 def votes(paper: Paper) -> float:

@@ -22,6 +22,7 @@ Codes = NDArray[np.int64]
 
 GENERATION = 15_000  # texts; two generations are kept, some 3 KB a text
 MOST_STEMS = 1_500_000
+MOST_TERMS = 100_000  # terms of profiles that are remembered
 _PAIR = 32  # bits of the second stem of a pair
 
 # These, and single letters, say nothing of a paper's subject. They do not stand between the words
@@ -61,6 +62,7 @@ class Vocabulary:
         self._numbers: dict[str, int] = {}  # of words; -1: stop word
         self._of_stems: dict[str, int] = {}
         self._stems: list[str] = []
+        self._terms: dict[str, tuple[list[int], list[int]]] = {}
         self._young: dict[int, Grams] = {}
         self._old: dict[int, Grams] = {}
 
@@ -78,10 +80,15 @@ class Vocabulary:
             self._keep(key, found := found or self._count(paper))
         return found
 
-    def codes(self, text: str) -> tuple[list[int], list[int]]:
-        """(codes of the single words, codes of the pairs) of a term or title, in order."""
-        numbers = self._number(words(text))
-        return numbers, _pairs(numbers)
+    def codes(self, term: str) -> tuple[list[int], list[int]]:
+        """(codes of the single words, codes of the pairs) of a term, in order."""
+        found = self._terms.get(term)
+        if found is None:
+            if len(self._terms) >= MOST_TERMS:
+                self._terms.clear()
+            numbers = self._number(words(term))
+            found = self._terms[term] = numbers, _pairs(numbers)
+        return found
 
     def spelled(self, code: int) -> tuple[str, ...]:
         """The stem or two stems of a code."""

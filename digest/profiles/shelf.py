@@ -191,7 +191,7 @@ class _Index:
     def phrase(self, wanted: Sequence[str]) -> int:
         """The rows that hold these words in a row; a word that ends in `*` is a prefix."""
         spelled = [self._beginning(w[:-1]) if w.endswith("*") else [w] for w in wanted]
-        return self._in_a_row(spelled, lambda: row_pattern(tuple(wanted)))
+        return self._in_a_row(spelled, lambda: finder(tuple(wanted)))
 
     def stemmed(self, wanted: Sequence[str]) -> int:
         """The rows that hold words with these stems in a row."""
@@ -200,10 +200,10 @@ class _Index:
             for word in self._places:
                 self._of_stems[stem(word)].append(word)
         spelled = [self._of_stems.get(root, []) for root in wanted]
-        return self._in_a_row(spelled, lambda: _any_of(spelled))
+        return self._in_a_row(spelled, lambda: _any_of(spelled).search)
 
     def _in_a_row(
-        self, spelled: Sequence[Sequence[str]], pattern: Callable[[], re.Pattern[str]]
+        self, spelled: Sequence[Sequence[str]], test: Callable[[], Callable[[str], object]]
     ) -> int:
         """The rows that hold one of each of these words, next to each other."""
         found = (1 << len(self._rows)) - 1 if spelled else 0
@@ -213,7 +213,7 @@ class _Index:
                 return 0
         if len(spelled) == 1:
             return found
-        holds = pattern().search
+        holds = test()
         return as_bits(i for i in members(found) if holds(self._rows[i]))
 
     def _one(self, word: str) -> int:
@@ -249,7 +249,15 @@ def _remember(memory: dict[K, V], key: K, value: V) -> None:
     memory[key] = value
 
 
-@lru_cache(maxsize=10_000)
+def finder(wanted: tuple[str, ...]) -> Callable[[str], object]:
+    """A test whether a row of words, each between blanks, holds these in a row."""
+    if any(word.endswith("*") for word in wanted[:-1]):
+        return row_pattern(wanted).search
+    sought = f" {' '.join(wanted)} ".removesuffix("* ")
+    return lambda row: sought in row
+
+
+@lru_cache(maxsize=1_000)
 def row_pattern(wanted: tuple[str, ...]) -> re.Pattern[str]:
     """Finds these words in a row of words, each between blanks; `model*` is a prefix."""
     parts = (re.escape(w.removesuffix("*")) + "[^ ]*" * w.endswith("*") for w in wanted)
