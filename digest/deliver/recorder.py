@@ -117,8 +117,7 @@ class Recorder:
             return frozenset(), frozenset()
         now = self._now()
         with self._db.writing() as tx:
-            settled = deliveries.settle(tx, owed, now) if owed else frozenset()
-            return settled, deliveries.mark_body(tx, pairs, now) if pairs else frozenset()
+            return deliveries.record(tx, owed, pairs, now)
 
     def _note(
         self,

@@ -156,9 +156,39 @@ def _give_back(tx: Tx, keys: Collection[int]) -> None:
         give_back(tx, tx.execute(owed).scalars().all())
 
 
+def record(
+    tx: Tx, settlements: Sequence[Settlement], pairs: Collection[tuple[int, str]], now: datetime
+) -> tuple[frozenset[int], frozenset[int]]:
+    """`settle` and `mark_body` in one transaction: (keys settled, keys that may go)."""
+    _hold_people(tx, {item.key for item in settlements} | {key for key, _ in pairs})
+    settled = _settle(tx, settlements, now) if settlements else frozenset()
+    return settled, _mark_body(tx, pairs, now) if pairs else frozenset()
+
+
 def mark_body(tx: Tx, pairs: Collection[tuple[int, str]], now: datetime) -> frozenset[int]:
     """Commit that these letters' bodies go out now: {keys that may}. A letter is missing where
-    its lease is another's by now or consent is gone since the claim."""
+    its lease is another's by now or consent is gone since the claim: whoever leaves commits
+    before this transaction, and is seen by it, or after it."""
+    return record(tx, (), pairs, now)[1]
+
+
+def settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozenset[int]:
+    """Write what came of leased letters. Returns the keys written; an outdated token writes
+    nothing. Suppressions, soft failures and returned papers follow in the same transaction."""
+    return record(tx, settlements, (), now)[0]
+
+
+def _hold_people(tx: Tx, keys: Collection[int]) -> None:
+    """Whoever these letters are for: nobody else changes them until the commit. People come
+    before letters and by key, here and wherever else both are held, so that no two
+    transactions wait for each other. SQLite has one writer anyway."""
+    if tx.dialect.name == "sqlite":
+        return
+    for part in chunks(sorted(keys)):
+        tx.execute(_HOLD_PEOPLE, {"keys": part})
+
+
+def _mark_body(tx: Tx, pairs: Collection[tuple[int, str]], now: datetime) -> frozenset[int]:
     tokens = dict(pairs)
     rows = [
         row
@@ -172,9 +202,7 @@ def mark_body(tx: Tx, pairs: Collection[tuple[int, str]], now: datetime) -> froz
     return go
 
 
-def settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozenset[int]:
-    """Write what came of leased letters. Returns the keys written; an outdated token writes
-    nothing. Suppressions, soft failures and returned papers follow in the same transaction."""
+def _settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozenset[int]:
     held = _held(tx, {item.key: item.token for item in settlements})
     valid = [item for item in settlements if item.key in held]
     if not valid:
@@ -250,6 +278,7 @@ def release(
 def extend(tx: Tx, tokens: Collection[str], lease_until: datetime) -> int:
     """Hold on to the letters of these leases. Returns how many there are."""
     mine = and_(d.state.in_(HELD), d.lease_token.in_(list(tokens)))
+    tx.execute(select(d.key).where(mine).order_by(d.key).with_for_update())
     return tx.execute(update(t.deliveries).where(mine).values(lease_until=lease_until)).rowcount
 
 
@@ -267,7 +296,8 @@ def sweep(
     go once more after `resend_after`, same bytes, same id (None: hold them)."""
     over = or_(d.lease_until < now, d.lease_owner.in_(list(gone)))
     lost = and_(d.state == DeliveryState.SENDING, over)
-    keys = tx.execute(select(d.key).where(lost).with_for_update()).scalars().all()
+    here = select(d.key).where(lost).order_by(d.key).with_for_update()
+    keys = tx.execute(here).scalars().all()
     _note_lost(tx, keys, now)
     back = _requeue(now).where(d.state == DeliveryState.LEASED, over)
     return Swept(tx.execute(back).rowcount, len(keys), _resend(tx, now, resend_after))
@@ -301,10 +331,17 @@ def _resend(tx: Tx, now: datetime, after: timedelta | None) -> int:
 # to run it.
 _FREE: dict[str, Any] = {"lease_owner": None, "lease_token": None, "lease_until": None}
 _SOME = d.key.in_(bindparam("keys", expanding=True))
+_HOLD_PEOPLE = (
+    select(t.subscribers.c.key)
+    .where(t.subscribers.c.key.in_(select(d.subscriber).where(_SOME)))
+    .order_by(t.subscribers.c.key)
+    .with_for_update(key_share=True)  # settling may change them: no upgrade from a weaker lock
+)
 _MAY_GO = (
     select(d.key, d.lease_token, d.kind, d.reason, d.expires_at, *_CONSENT)
     .select_from(_WITH_CONSENT)
     .where(_SOME, d.state == DeliveryState.LEASED)
+    .order_by(d.key)
     .with_for_update(of=t.deliveries)
 )
 _GOING = (
@@ -316,6 +353,7 @@ _HELD = (
     select(d.key, d.subscriber, d.recipient, d.lease_token, t.subscribers.c.soft_failures)
     .select_from(t.deliveries.join(t.subscribers, t.subscribers.c.key == d.subscriber))
     .where(_SOME, d.state.in_(HELD))
+    .order_by(d.key)
     .with_for_update(of=t.deliveries)
 )
 _ATTEMPT = insert(t.attempts)

@@ -88,7 +88,8 @@ def hold_addresses(tx: Tx, emails: Collection[str]) -> dict[str, Subscriber]:
         if tx.dialect.name == "postgresql":
             names = func.unnest(cast(part, ARRAY(String))).column_valued("name")
             tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(names, 0))))
-        question = select(t.subscribers).where(s.mailbox.in_(part)).with_for_update()
+        question = select(t.subscribers).where(s.mailbox.in_(part)).order_by(s.key)
+        question = question.with_for_update()
         found |= {row.mailbox: _subscriber(row) for row in tx.execute(question)}
     return {email: found[known_by] for email, known_by in asked.items() if known_by in found}
 
@@ -354,10 +355,10 @@ def close_windows(
 
 def _open_since(tx: Tx, since: Mapping[int, datetime]) -> frozenset[int]:
     """Which of these people still have their window open there; locked until the commit."""
-    question = select(s.key, s.window_since).where(s.state.in_(LIVE))
+    question = select(s.key, s.window_since).where(s.state.in_(LIVE)).order_by(s.key)
     return frozenset(
         row.key
-        for part in chunks(since)
+        for part in chunks(sorted(since))
         for row in tx.execute(question.where(s.key.in_(part)).with_for_update())
         if row.window_since == since[row.key]
     )
@@ -407,7 +408,9 @@ def suppressions(tx: Tx, limit: int = 0) -> list[Suppression]:
 
 
 def suppress(tx: Tx, address: str, reason: str, now: datetime) -> None:
-    """This address takes no mail; the first reason stays."""
+    """This address takes no mail; the first reason stays. Whoever has it is held first: a letter
+    to them is on its way before the commit, or will not go."""
+    tx.execute(select(s.key).where(s.mailbox == mailbox(address)).with_for_update(key_share=True))
     row = {"mailbox": mailbox(address), "address": address, "reason": reason, "at": now}
     tx.execute(insert_new(tx, t.suppressions), [row])
 
