@@ -98,8 +98,6 @@ def _other(error: Exception) -> int:
         return 2
     if hasattr(error, "format_message"):
         return _fail([_usage(error)], 2)
-    if name == "Abort":
-        return _fail(["no answer, so nothing was changed; --yes says it beforehand"], 2)
     return _fail([f"{name}: {error}; --debug shows where, please report it"], 3)
 
 

@@ -12,6 +12,7 @@ from typer.main import get_command
 from digest import __version__
 from digest.cli import (
     answers,
+    bounce,
     database,
     delivery,
     demo,
@@ -78,6 +79,7 @@ for name, group in (
     ("edition", edition.app),
     ("delivery", delivery.app),
     ("suppression", suppression.app),
+    ("bounce", bounce.app),
     ("db", database.app),
 ):
     app.add_typer(group, name=name)

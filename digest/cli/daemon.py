@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from digest.web import SiteParts
 
 INGEST, PUBLISH = 900.0, 60.0  # seconds between the starts of two passes
+BOUNCES = 300.0
 LOOK, DELIVER = 1.0, 10.0  # between looks for due letters; between passes where none was seen
 SITE_GRACE, WORK_GRACE = 3.0, 11.0  # seconds to finish in after SIGTERM: 15 in all
 log = logging.getLogger("digest.serve")
@@ -44,11 +46,14 @@ def serve(app: App, *, web: bool, work: bool) -> int:
 
 def ticks(app: App) -> dict[str, Tick]:
     """The heartbeat's jobs: each asks the database what is due."""
-    return {
+    jobs = {
         "ingest": Tick(INGEST, _until_stopped(app.ingest, "ingest")),
         "publish": Tick(PUBLISH, lambda stop: _publish(app)),
         "deliver": Tick(LOOK, _when_due(app)),
     }
+    if app.has_mailboxes():
+        jobs["bounces"] = Tick(BOUNCES, lambda stop: _take_what_came_back(app))
+    return jobs
 
 
 def _until_stopped(
@@ -67,6 +72,15 @@ def _until_stopped(
                 log.info("%s %s: %s, %d new", name, report.source, report.verdict, report.new)
 
     return lambda stop: asyncio.run(watched(stop))
+
+
+def _take_what_came_back(app: App) -> None:
+    taken: list[Any] = []
+    try:
+        app.read_mailboxes(taken.append, lambda fault: log.warning("%s", fault))
+    finally:
+        if new := [part.effect for one in taken for part in one.parts]:
+            log.info("came back: %s", dict(Counter(new)))
 
 
 def _publish(app: App) -> None:
@@ -137,4 +151,5 @@ def site_parts(app: App) -> SiteParts:
         renderer=app.renderer,
         mail_domain=app.mail_domain,
         templates=app.templates,
+        hooks=app.hooks,
     )

@@ -43,6 +43,15 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def agreed(question: str) -> bool:
+    """True where whoever sits there says yes; no answer is no."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline() if sys.stdin else ""
+    if not answer.endswith("\n"):
+        note("")
+    return answer.strip().lower() in {"y", "yes"}
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
     """A table for a person; `empty` says what it means that there is none. Where no terminal
     watches, each row is one line, for grep and cut."""

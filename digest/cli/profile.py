@@ -94,6 +94,38 @@ def example_() -> None:
     say(profiles.EXAMPLE.rstrip("\n"))
 
 
+@app.command(
+    "import",
+    epilog=example(
+        "digest profile import ada@example.org library.bib",
+        "digest profile import ada@example.org zotero.json --interest Thesis",
+    ),
+)
+def import_(
+    email: Email,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="BibTeX, RIS, CSL-JSON, OPML, ORCID works, Semantic Scholar; - reads stdin.",
+        ),
+    ],
+    interest: Annotated[str, typer.Option(help="What to call it; else by the file's name.")] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Take a library of papers as seeds, and lists of people as follows. Twice does no more."""
+    from digest.cli.library import as_row, library, take, tell
+    from digest.profiles.imports import called
+
+    found = library(file)
+    taken = take(open_app(), email, found, interest.strip() or called(file.name))
+    if as_json:
+        print_json(as_row(taken))
+    else:
+        tell(file, taken)
+    return 1 if found.damaged else 0
+
+
 @app.command(epilog=example("digest profile simulate ada.toml --weeks 4"))
 def simulate(
     who: Annotated[str, typer.Argument(metavar="FILE|EMAIL")],

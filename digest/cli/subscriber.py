@@ -11,7 +11,7 @@ import typer
 
 from digest.cli.globals import moment, open_app
 from digest.cli.options import AsJson, Limit, example, noun
-from digest.cli.output import cell, note, print_json, progress, say, table
+from digest.cli.output import agreed, cell, note, print_json, progress, say, table
 from digest.errors import Refused
 
 if TYPE_CHECKING:
@@ -225,8 +225,8 @@ def erase(
 
     site = open_app()
     key = site.subscriber(email).key
-    if not yes and not typer.confirm(f"Forget {email} for good?", err=True):
-        raise Refused("nothing was changed")
+    if not yes and not agreed(f"Forget {email} for good?"):
+        raise Refused("nothing was changed; --yes says yes beforehand")
     subscribe.erase(site.db, key, site.clock(), door=DOOR)
     say(f"{email} is forgotten")
 
