@@ -269,6 +269,62 @@ def test_a_letter_that_is_unknown_twice_is_left_to_people(sqlite):
     assert state(sqlite)[:2] == (UNKNOWN, "no_reply")
 
 
+def with_a_paper(db):
+    """Ada's letter holds a paper: how many papers count as received, whenever it is asked."""
+    entry = EditionPaper("arxiv:2601.00001", 1, "Flow", 0.5, ())
+    window, content = Window(NOW - HOUR, NOW), Content((entry,))
+    with db.writing() as tx:
+        ada = people.add(tx, ADA, {}, None, Cadence(), NOW - HOUR, "test", confirmed_at=NOW - HOUR)
+        made = Edition(ADA, window, EditionState.QUEUED, NOW, None, content, NOW + HOUR, 0, ada.key)
+        papers.remember(tx, "a", [Listing(("arxiv:2601.00001",), "A title")], NOW)
+        editions.write(tx, [editions.NewEdition(made, "<2@example.org>")])
+
+    def received():
+        with db.reading() as tx:
+            return len(editions.received(tx, [ada.key]).get(ada.key, ()))
+
+    return received
+
+
+@pytest.mark.parametrize(
+    ("script", "reason", "later"),
+    [
+        ({}, "too_late", 25 * HOUR),
+        ({"RCPT": "550 5.1.1 nobody"}, "bad_address", 15 * MINUTE),
+        ({"RCPT": "450 4.2.0 later"}, "deferred", HOUR - 2 * MINUTE),
+    ],
+)
+def test_a_letter_that_was_unknown_stays_so_where_its_second_try_fails(
+    sqlite, script, reason, later
+):
+    received = with_a_paper(sqlite)
+    sending(sqlite, {"dot": CUT})
+    sending(sqlite, script, now=NOW + later)
+    assert (row(sqlite, ADA).state, row(sqlite, ADA).reason) == (UNKNOWN, reason)
+    assert received() == 1
+    assert sending(sqlite, now=NOW + 99 * HOUR)[0] == {}
+
+
+def test_a_person_who_left_before_the_second_try_may_have_the_first(sqlite):
+    received = with_a_paper(sqlite)
+    sending(sqlite, {"dot": CUT})
+    with sqlite.writing() as tx:
+        people.end(tx, people.get(tx, ADA).key, EndReason.UNSUBSCRIBED)
+    _, relay = sending(sqlite, now=NOW + HOUR / 2)
+    assert (relay.bodies, state(sqlite)[:2]) == ([], (UNKNOWN, "unsubscribed"))
+    assert received() == 1
+
+
+def test_an_admin_can_send_an_unknown_letter_again_however_late_it_is(sqlite):
+    with_a_paper(sqlite)
+    sending(sqlite, {"dot": CUT})
+    with sqlite.writing() as tx:
+        deliveries.resolve(tx, [row(sqlite, ADA).key], QUEUED, NOW + 99 * HOUR)
+    assert sending(sqlite, now=NOW + 99 * HOUR, policy=Policy(ambiguous="hold"))[0] == {
+        "accepted": 1
+    }
+
+
 def test_an_unknown_letter_is_held_where_that_is_the_policy(sqlite):
     readers(sqlite, ADA)
     sending(sqlite, {"dot": [CUT]})

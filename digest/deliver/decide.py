@@ -156,7 +156,14 @@ def _settled(
     suppress: str | None = None,
     soft: bool = False,
 ) -> Settlement:
-    token = delivery.lease_token or ""
+    token, state = delivery.lease_token or "", ending(delivery, state)
     return Settlement(
         delivery.key, token, state, outcome, reason, counted, not_before, suppress, soft
     )
+
+
+def ending(delivery: Delivery, state: DeliveryState) -> DeliveryState:
+    """The state in which a delivery really ends. A letter that is sent once more after `unknown`
+    may have arrived by its first try: its second one can prove that, and never the contrary."""
+    lost = state in {DeliveryState.EXPIRED, DeliveryState.FAILED}
+    return DeliveryState.UNKNOWN if delivery.resends and lost else state

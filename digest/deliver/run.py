@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
-from digest.deliver.decide import Jitter, decide
+from digest.deliver.decide import Jitter, decide, ending
 from digest.deliver.desk import Desk, Due
 from digest.deliver.policy import Policy
 from digest.deliver.recorder import Recorder
@@ -200,7 +200,7 @@ class _Run:
             said = str(error) if isinstance(error, DigestError) else repr(error)
             log.error("letter %d cannot be written: %s", due.key, discreet(said))
             outcome = Outcome(OutcomeKind.REFUSED, Phase.CONNECT, None, None, said[:500])
-            failed = DeliveryState.FAILED
+            failed = ending(due.delivery, DeliveryState.FAILED)
             self._settle(due, Settlement(due.key, due.token, failed, outcome, "render"))
             return None
 

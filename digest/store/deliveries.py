@@ -121,7 +121,13 @@ def _due(now: datetime) -> Select[Any]:
 
 
 def _why_not(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
-    """The end of a letter that may not go (any more), or None."""
+    """The end of a letter that may not go (any more), or None. One that is to go once more may
+    have arrived already: it stays unknown, and its papers stay received."""
+    found = _refused(row, now)
+    return (DeliveryState.UNKNOWN, found[1]) if found and row.resends else found
+
+
+def _refused(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
     if row.suppressed is not None:
         return DeliveryState.SUPPRESSED, row.suppressed
     if row.person == SubscriberState.ENDED:
@@ -135,7 +141,7 @@ def _why_not(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
     if not confirming and asleep:
         return DeliveryState.CANCELLED, "paused"
     if row.expires_at is not None and row.expires_at <= now:
-        return DeliveryState.EXPIRED, row.reason or "too_late"
+        return DeliveryState.EXPIRED, "too_late" if row.resends else row.reason or "too_late"
     return None
 
 
@@ -338,7 +344,7 @@ _HOLD_PEOPLE = (
     .with_for_update(key_share=True)  # settling may change them: no upgrade from a weaker lock
 )
 _MAY_GO = (
-    select(d.key, d.lease_token, d.kind, d.reason, d.expires_at, *_CONSENT)
+    select(d.key, d.lease_token, d.kind, d.reason, d.resends, d.expires_at, *_CONSENT)
     .select_from(_WITH_CONSENT)
     .where(_SOME, d.state == DeliveryState.LEASED)
     .order_by(d.key)
@@ -468,10 +474,13 @@ def _receive_again(tx: Tx, keys: Collection[int]) -> None:
 
 
 def resolve(tx: Tx, keys: Collection[int], to: DeliveryState, now: datetime) -> frozenset[int]:
-    """An admin says what became of unknown letters: ACCEPTED, QUEUED (send again) or CANCELLED."""
+    """An admin says what became of unknown letters: ACCEPTED, QUEUED (send again, however late it
+    is by now) or CANCELLED (it did not arrive: its papers may come again)."""
     here = and_(d.key.in_(list(keys)), d.state == DeliveryState.UNKNOWN)
     found = frozenset(tx.execute(select(d.key).where(here)).scalars())
-    values = {"state": str(to), "reason": "resolved", "changed_at": now, "not_before": now}
+    values: dict[str, Any] = {"state": str(to), "reason": "resolved", "changed_at": now}
+    if to is DeliveryState.QUEUED:
+        values |= {"not_before": now, "expires_at": None, "resends": d.resends + 1}
     tx.execute(update(t.deliveries).where(here).values(values))
     _give_back(tx, found if to in RETURNS else [])
     return found
