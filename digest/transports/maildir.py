@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from digest.model import Letter, Outcome, OutcomeKind, Phase
@@ -17,23 +18,37 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9@._-]+")
 
 class MaildirTransport:
     """Writes each letter to `folder`/new under a name made of its Message-ID, so that a letter
-    sent again takes the place of the first and does not stand beside it."""
+    sent again takes the place of the first and does not stand beside it; also where the first
+    was seen by then and moved to cur/."""
 
     name = "maildir"
 
     def __init__(self, folder: str | Path, lanes: int = 2) -> None:
         self.folder = Path(folder)
         self.lanes = lanes
+        self._seen: frozenset[str] = frozenset()
+        self._seen_at = 0
 
     def lane(self) -> MaildirLane:
-        return MaildirLane(self.folder)
+        return MaildirLane(self.folder, self.seen)
+
+    def seen(self, name: str) -> bool:
+        """True where cur/ holds this letter, under whatever flags. The folder is read again only
+        where it has changed since: it may hold a great many letters."""
+        cur = self.folder / "cur"
+        changed_at = cur.stat().st_mtime_ns
+        if changed_at != self._seen_at:
+            self._seen = frozenset(name.partition(":")[0] for name in os.listdir(cur))
+            self._seen_at = changed_at
+        return name in self._seen
 
 
 class MaildirLane:
     """One writer. The file appears in new/ whole and synced, or not at all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seen: Callable[[str], bool]) -> None:
         self._folder = folder
+        self._seen = seen
 
     async def send(self, letter: Letter, before_body: BeforeBody) -> Outcome:
         name = file_name(letter.message_id)
@@ -64,11 +79,17 @@ class MaildirLane:
     def _publish(self, draft: Path, name: str) -> Outcome:
         new = self._folder / "new"
         try:
+            if self._seen(name):
+                return _accepted(f"is there as {name}")
             draft.replace(new / name)
             _sync(new)
         except OSError as error:
             return _unwritable(error, Phase.DATA)
-        return Outcome(OutcomeKind.ACCEPTED, Phase.DOT, 250, "2.0.0", f"written as {name}")
+        return _accepted(f"written as {name}")
+
+
+def _accepted(text: str) -> Outcome:
+    return Outcome(OutcomeKind.ACCEPTED, Phase.DOT, 250, "2.0.0", text)
 
 
 def file_name(message_id: str) -> str:
