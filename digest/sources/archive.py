@@ -100,4 +100,4 @@ def _said(owed: Owed, missed: int, failed: Slice | None, through: date | None) -
         return f"{owed} asked through the API; unfinished: {failed.message}"
     if through is None or through < owed.last:
         return f"{owed} asked through the API; done to {through}, goes on next time"
-    return f"{owed} asked through the API: {missed} papers were missing" if missed else ""
+    return f"{owed} asked through the API: {missed} more than the feed showed" if missed else ""

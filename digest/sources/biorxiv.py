@@ -76,7 +76,8 @@ class BiorxivSource:
         papers = [paper for part in slices for paper in self._ours(part.papers)]
         told = _worth_telling(identity.fold(papers), known, now.date())
         missed = archive.lacked(told, shown, known)
-        return archive.filled(fetched, slices, owed, told, missed)
+        both, rest = _met(shown, told)
+        return archive.filled(replace(fetched, listings=both), slices, owed, rest, missed)
 
     async def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
         """Every preprint posted on the days [since, until], oldest first, a page at a time; ends
@@ -147,6 +148,16 @@ def _judged(
     stale = {"etag", "modified"} - validators.keys()
     after = {name: value for name, value in after.items() if name not in stale}
     return Fetched(verdict, message, shown, bad=bad, cursor=after)
+
+
+def _met(
+    shown: Sequence[Listing], told: Sequence[Listing]
+) -> tuple[tuple[Listing, ...], list[Listing]]:
+    """(what the feed showed with what the API adds to it, what only the API told)."""
+    here = {id_ for paper in shown for id_ in paper.ids if not identity.is_weak(id_)}
+    met = [paper for paper in told if not here.isdisjoint(paper.ids)]
+    rest = [paper for paper in told if here.isdisjoint(paper.ids)]
+    return tuple(identity.fold([*shown, *met])), rest
 
 
 def _worth_telling(papers: Sequence[Listing], known: Known, today: date) -> tuple[Listing, ...]:
