@@ -8,7 +8,8 @@ profile; rank all papers of October for them. Means over readers of recall@k, ND
 
 `ours` is what `digest evaluate` runs. `tfidf` and `bm25` are the plain centroid: mean of the liked
 papers' vectors (stemmed words), cosine. `--likes` keeps so many likes of each reader, to see how
-soon matching is of use. `--readers N` takes about N readers, evenly spread; 0 takes all.
+soon matching is of use. `floors` tells what each floor lets through. `--readers N` takes about N
+readers, evenly spread; 0 takes all.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import sinks
 
 from digest.matching.evaluate import Judged, Library, measure, rank
+from digest.matching.scoring import FLOORS
 from digest.model import Paper
 from digest.profiles.stems import stem_all
 from digest.text import words
@@ -154,6 +156,33 @@ def _centroid(task: Task, weights: Any) -> Run:
     return found
 
 
+def floors(task: Task) -> dict[str, dict[str, float]]:
+    """What each floor lets through, for some 300 readers: papers a reader, the share of all new
+    papers, the share of them that is relevant, and how many times as much as by chance."""
+    some = task.of(300)
+    found = {
+        reader: [(id_ in some.qrels[reader], z) for id_, z in ranked]
+        for reader, ranked in rank(some.library, some.readers, len(some.library.new))
+    }
+    chance = sum(map(len, some.qrels.values())) / len(some.readers) / len(some.library.new)
+    return {str(floor): _let_through(found, least, chance) for floor, least in FLOORS.items()}
+
+
+def _let_through(
+    found: Mapping[str, Sequence[tuple[bool, float]]], least: float, chance: float
+) -> dict[str, float]:
+    passed = [good for ranked in found.values() for good, z in ranked if z >= least]
+    number = len(passed) / len(found)
+    new = len(next(iter(found.values())))
+    precision = sum(passed) / max(len(passed), 1)
+    return {
+        "papers a reader": round(number, 1),
+        "share of the new": round(number / new, 4),
+        "precision": round(precision, 4),
+        "times chance": round(precision / chance, 1),
+    }
+
+
 def judged(task: Task, method: Callable[[Task], Run]) -> dict[str, float]:
     begun = time.perf_counter()
     run = method(task)
@@ -172,6 +201,7 @@ def main() -> None:
         task = made().of(given.readers)
         found[name] = {"readers": len(task.readers), "new papers": len(task.library.new)}
         found[name] |= {method.__name__: judged(task, method) for method in (ours, tfidf, bm25)}
+        found[name]["floors"] = floors(task)
         for few in filter(None, given.likes.split(",")):
             found[name][f"ours, {few} likes"] = judged(task.with_likes(int(few)), ours)
         first = found[name]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from pathlib import Path
 from zoneinfo import available_timezones
 
 import pytest
@@ -441,3 +443,25 @@ def test_lint_points_into_a_string_of_several_lines() -> None:
 def test_a_date_is_named_as_what_it_is() -> None:
     with pytest.raises(ProfileError, match="must be a list of strings, not a date"):
         profiles.from_mapping({"mute": {"terms": date(2025, 1, 1)}})
+
+
+# ------------------------------------------------------------------ the page for subscribers
+
+PAGE = (Path(__file__).parent.parent / "docs" / "profiles.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", re.findall(r"```toml\n(.*?)```", PAGE, re.S))
+def test_every_profile_of_the_page_reads(text: str) -> None:
+    assert not [finding for finding in profiles.lint(text) if finding.level == "error"]
+
+
+@pytest.mark.parametrize("query", re.findall(r"^\| `(.+?)` \|", PAGE.split("## Queries")[1], re.M))
+def test_every_query_of_the_page_reads(query: str) -> None:
+    assert parse_query(query) is not None
+
+
+def test_every_key_of_the_language_is_on_the_page() -> None:
+    document = profiles.to_mapping(profiles.parse(EXAMPLE))
+    keys = {*document, *document["follow"], *document["mute"]}
+    keys |= {key for interest in document["interest"] for key in interest}
+    assert not [key for key in keys if key not in PAGE]
