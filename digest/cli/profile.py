@@ -118,7 +118,12 @@ def import_(
     from digest.profiles.imports import called
 
     found = library(file)
-    taken = take(open_app(), email, found, interest.strip() or called(file.name))
+    taken = take(
+        open_app(),
+        email,
+        found,
+        interest.strip() or called(file.name if file.name != "-" else "stdin"),
+    )
     if as_json:
         print_json(as_row(taken))
     else:
