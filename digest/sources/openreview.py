@@ -182,6 +182,7 @@ def _authors(said: object) -> list[str]:
     people = [
         person if isinstance(person, dict) else {"name": person}
         for person in (said if isinstance(said, list) else [])
+        if isinstance(person, dict | str)
     ]
     return [name for p in people if (name := rows.text(p, "fullname") or rows.text(p, "name"))]
 
