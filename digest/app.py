@@ -23,12 +23,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from digest import cadence, deliver, identity, ingest, profiles, publish, subscribe
+from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, subscribe
 from digest.config import Settings, SourceSettings
 from digest.deliver import Due as LetterDue
 from digest.deliver import Flag, Policy, Progress, RelayState
 from digest.deliver.owner import me
-from digest.errors import Broken, ConfigError, Refused
+from digest.errors import Broken, ConfigError, Refused, SourceError
 from digest.explain import Fate, explain
 from digest.links import Links
 from digest.matching import Matcher
@@ -313,6 +313,21 @@ class App:
     async def run(self, stop: Flag | None = None) -> Pass:
         """One pass of all that is due, for programs; `digest run` shows how far it is, too."""
         return Pass(await self.ingest(), *await self.publish_and_deliver(stop))
+
+    # -------------------------------------------------------------- what comes back
+
+    @cached_property
+    def desk(self) -> bounces.Desk:
+        """Where bounces, complaints and goodbyes are recorded."""
+        return bounces.Desk(self.db, self.links, self.clock)
+
+    async def fetch(self, url: str) -> bytes:
+        """What stands at a public address. Raises SourceError."""
+        async with self.web() as web:
+            answer = await web.get(url, SourceSpec("webhooks", "", {}, 20.0, 100_000, False))
+        if not answer.ok:
+            raise SourceError(answer.message, subject=str(answer.verdict))
+        return bytes(answer.body)
 
     # -------------------------------------------------------------- answers
 

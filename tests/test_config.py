@@ -132,7 +132,7 @@ secret_key = "x"
 [site]
 nme = "x"
 url = "ftp://example.org"
-[bogus]
+[zzz]
 [smtp]
 host = "relay.example.org"
 security = "none"
@@ -157,7 +157,7 @@ name = "two words"
         "digest.toml: sources.#1.name: String should match pattern "
         "'^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'",
         "digest.toml: sources.#1.kind: Field required",
-        "digest.toml: bogus: unknown key",
+        "digest.toml: zzz: unknown key",
     ]
     assert expected == faults(tmp_path, toml, environ)
 

@@ -5,9 +5,28 @@ and does what follows in the same transaction; the doors (a Maildir, IMAP, LMTP,
 bring reports to it and remove them only after it has returned.
 """
 
+from digest.bounces import doors
+from digest.bounces.hooks import Hooks
 from digest.bounces.imap import Mailbox, MailboxError
+from digest.bounces.imap import process as take_imap
+from digest.bounces.maildir import OnFault, OnTaken
+from digest.bounces.maildir import process as take_maildir
 from digest.bounces.policy import Weight
 from digest.bounces.record import Desk, Effect, Taken
 from digest.bounces.report import Kind
 
-__all__ = ["Desk", "Effect", "Kind", "Mailbox", "MailboxError", "Taken", "Weight"]
+__all__ = [
+    "Desk",
+    "Effect",
+    "Hooks",
+    "Kind",
+    "Mailbox",
+    "MailboxError",
+    "OnFault",
+    "OnTaken",
+    "Taken",
+    "Weight",
+    "doors",
+    "take_imap",
+    "take_maildir",
+]

@@ -5,12 +5,9 @@ Nothing here is ever enough to stop an address at once: that takes a code, and p
 
 from __future__ import annotations
 
-import email
 import logging
 import re
 from collections.abc import Iterator
-
-from flufl.bounce import all_failures
 
 from digest.bounces.dsn import address, bounded, statuses_in
 from digest.bounces.mime import Part
@@ -80,6 +77,10 @@ def _recipients(raw: bytes) -> tuple[set[str], set[str]]:
     seen = raw[:MOST_RAW]
     if seen.lower().count(b"multipart/") > MOST_MULTIPARTS:
         return set(), set()
+    import email  # both only where they are needed: every command reads this file
+
+    from flufl.bounce import all_failures
+
     try:
         later, never = all_failures(email.message_from_bytes(seen))
     except Exception:  # whatever its detectors make of hostile bytes

@@ -13,6 +13,7 @@ from binascii import a2b_base64, a2b_qp
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import BinaryIO
 
 LARGEST = 4 * 1024 * 1024  # bytes of a message that are looked at
 MOST_HEAD = 64 * 1024  # bytes of one part's headers
@@ -60,6 +61,14 @@ class Part:
     def text(self) -> str:
         """The body as text. Whatever charset it claims: codes and addresses are ASCII."""
         return clean(self.data())
+
+
+def from_stream(stream: BinaryIO) -> bytes:
+    """As much of a message as is looked at; the rest is read too, so that nobody's pipe breaks."""
+    raw = stream.read(LARGEST)
+    while stream.read(1 << 20):
+        pass
+    return raw
 
 
 def lf(raw: bytes) -> bytes:

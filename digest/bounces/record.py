@@ -101,7 +101,7 @@ class Desk:
             parts = _Act(tx, self.links, report, now, door).parts()
             listed = any(told.effect == Effect.LISTED for told in parts)
             reports.finish(tx, hash_, parts, raw[:MOST_RAW] if raw and listed else None)
-        _tell(hash_, door, parts)
+        _tell(door, parts)
         return Taken(hash_, report.kind, parts)
 
 
@@ -121,13 +121,13 @@ def _value(links: Links, purpose: Purpose, token: str) -> int | None:
         return None
 
 
-def _tell(hash_: str, door: str, parts: Sequence[Told]) -> None:
-    """One line for what an operator should know."""
+def _tell(door: str, parts: Sequence[Told]) -> None:
+    """One line for what an operator should know; whom it is about stays out of logs."""
     for told in parts:
         if told.weight in TOLD or told.effect == Effect.LISTED:
-            words = (told.kind, told.weight, told.address, told.status, told.text)
-            said = " ".join(word for word in words if word)
-            log.warning("report %s (%s): %s; see `digest bounce list`", hash_[:12], door, said)
+            said = " ".join(word for word in (told.kind, told.weight, told.status) if word)
+            about = f"letter {told.delivery}" if told.delivery else "no letter of ours"
+            log.warning("%s by %s, %s; see `digest bounce list`", said, door, about)
 
 
 class _Act:

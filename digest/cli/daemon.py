@@ -46,12 +46,14 @@ def serve(app: App, *, web: bool, work: bool) -> int:
 
 def ticks(app: App) -> dict[str, Tick]:
     """The heartbeat's jobs: each asks the database what is due."""
+    from digest.bounces import doors
+
     jobs = {
         "ingest": Tick(INGEST, _until_stopped(app.ingest, "ingest")),
         "publish": Tick(PUBLISH, lambda stop: _publish(app)),
         "deliver": Tick(LOOK, _when_due(app)),
     }
-    if app.has_mailboxes():
+    if doors.has_mailboxes(app.settings):
         jobs["bounces"] = Tick(BOUNCES, lambda stop: _take_what_came_back(app))
     return jobs
 
@@ -75,9 +77,11 @@ def _until_stopped(
 
 
 def _take_what_came_back(app: App) -> None:
+    from digest.bounces import doors
+
     taken: list[Any] = []
     try:
-        app.read_mailboxes(taken.append, lambda fault: log.warning("%s", fault))
+        doors.take_all(app.desk, app.settings, taken.append, lambda fault: log.warning("%s", fault))
     finally:
         if new := [part.effect for one in taken for part in one.parts]:
             log.info("came back: %s", dict(Counter(new)))
@@ -141,6 +145,7 @@ def _site(app: App, listening: Any, stop: threading.Event) -> None:
 
 def site_parts(app: App) -> SiteParts:
     """What the site is built from."""
+    from digest.bounces import doors
     from digest.web import SiteParts
 
     return SiteParts(
@@ -151,5 +156,5 @@ def site_parts(app: App) -> SiteParts:
         renderer=app.renderer,
         mail_domain=app.mail_domain,
         templates=app.templates,
-        hooks=app.hooks,
+        hooks=doors.hooks(app.settings, app.desk, app.fetch),
     )

@@ -14,6 +14,12 @@ MISPLACED = {  # where people put secrets in the file: the variable that takes t
     "site.secret_key": "DIGEST_SECRET_KEY",
     "smtp_password": "DIGEST_SMTP_PASSWORD",
     "smtp.password": "DIGEST_SMTP_PASSWORD",
+    "imap_password": "DIGEST_IMAP_PASSWORD",
+    "bounces.imap_password": "DIGEST_IMAP_PASSWORD",
+    "postmark_secret": "DIGEST_POSTMARK_SECRET",
+    "webhooks.postmark_secret": "DIGEST_POSTMARK_SECRET",
+    "mailgun_signing_key": "DIGEST_MAILGUN_SIGNING_KEY",
+    "webhooks.mailgun_signing_key": "DIGEST_MAILGUN_SIGNING_KEY",
 }
 
 

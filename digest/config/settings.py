@@ -11,7 +11,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 LOOPBACK_NAMES = {"localhost", "ip6-localhost"}
-SECRETS = {"DIGEST_SECRET_KEY": "secret_key", "DIGEST_SMTP_PASSWORD": "smtp_password"}
+SECRETS = {
+    "DIGEST_SECRET_KEY": "secret_key",
+    "DIGEST_SMTP_PASSWORD": "smtp_password",
+    "DIGEST_IMAP_PASSWORD": "imap_password",
+    "DIGEST_POSTMARK_SECRET": "postmark_secret",
+    "DIGEST_MAILGUN_SIGNING_KEY": "mailgun_signing_key",
+}
 
 
 def is_loopback(host: str) -> bool:
@@ -145,6 +151,26 @@ class WebSettings(_Section):
         return host.strip("[]"), int(port)
 
 
+class BouncesSettings(_Section):
+    maildir: str = ""
+    imap_host: str = ""
+    imap_port: int = Field(default=0, ge=0, le=65535)  # 0: the usual one
+    imap_security: Literal["tls", "starttls", "none"] = "tls"
+    imap_username: str = ""
+    imap_folder: str = "INBOX"
+
+    @model_validator(mode="after")
+    def _never_in_the_clear(self) -> BouncesSettings:
+        if self.imap_host and self.imap_security == "none" and not is_loopback(self.imap_host):
+            raise ValueError('imap_security = "none" is only for a server on loopback; use "tls"')
+        return self
+
+
+class WebhooksSettings(_Section):
+    ses_topic: str = ""
+    sendgrid_public_key: str = ""
+
+
 class SourceSettings(BaseModel):
     """One `[[sources]]` entry; the kind's own keys are kept in `options` and checked by it."""
 
@@ -168,9 +194,14 @@ class Settings(_Section):
     smtp: SmtpSettings = SmtpSettings()
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
+    bounces: BouncesSettings = BouncesSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
     sources: tuple[SourceSettings, ...] = ()
     secret_key: SecretStr | None = None
     smtp_password: SecretStr | None = None
+    imap_password: SecretStr | None = None
+    postmark_secret: SecretStr | None = None
+    mailgun_signing_key: SecretStr | None = None
 
     @field_validator("sources")
     @classmethod

@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from digest.bounces import Hooks
 from digest.errors import TokenError
 from digest.links import Links, Purpose
 from digest.model import EndReason, Subscriber
@@ -27,7 +28,7 @@ POSTS, POST_SECONDS = 20, 30.0  # a client may post 20 times at once, then once 
 class SiteParts:
     """What a site needs. `checks`: more of what must be well before the site says that it is
     ready: {name: a function that says what is wrong, "" where nothing is}. `templates`: the
-    site's own folder, holding `web/...`, looked in before ours."""
+    site's own folder, holding `web/...`, looked in before ours. `hooks`: what providers post to."""
 
     db: Database
     links: Links
@@ -37,6 +38,7 @@ class SiteParts:
     mail_domain: str
     checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     templates: Path | None = None
+    hooks: Hooks | None = None
 
     @property
     def post(self) -> Post:

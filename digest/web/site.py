@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from digest.errors import Broken, DigestError, Refused, TokenError
-from digest.web import confirm, feedback, front, health, leave, letter, preferences
+from digest.web import confirm, feedback, front, health, hooks, leave, letter, preferences
 from digest.web.pages import ASSETS, Pages
 from digest.web.parts import House, SiteParts
 from digest.web.shell import Shell, log, told
@@ -23,6 +23,8 @@ HSTS = {"strict-transport-security": "max-age=15552000"}
 """What each error says: a heading, and lines of which the first is the most important."""
 ERRORS = {
     400: ("That could not be read", "What your browser sent was damaged on its way. Try again."),
+    401: ("Who are you?", "This address is for a mail provider that knows our secret."),
+    403: ("That is not allowed", "What was sent is not signed by whom it should be."),
     404: ("There is no such page", "The address may have been cut short. Copy the whole of it."),
     405: ("That does not work here", "This page cannot be asked in that way."),
     408: ("That took too long", "What your browser sent did not arrive in time. Try again."),
@@ -94,6 +96,7 @@ def _routes(house: House) -> list[Route]:
         get("/f/{token}", feedback.show),
         post("/f/{token}", feedback.rate),
         get("/l/{token}", letter.show),
+        post("/hooks/{provider}", hooks.take),
         Route("/healthz", health.healthz, methods=["GET"]),
         get("/readyz", health.readyz),
         *(get(f"/{name}", partial(_asset, name)) for name in ASSETS),

@@ -1,0 +1,113 @@
+"""What a provider posts, from its bytes to the record: checked, read, recorded, in this order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from digest.bounces import providers, signatures
+from digest.bounces.providers import NotUnderstood, Posted
+from digest.bounces.record import Desk
+
+MOST_CERTIFICATES = 8
+log = logging.getLogger("digest.bounces")
+Headers = Mapping[str, str]
+Fetch = Callable[[str], Awaitable[bytes]]
+"""What stands at an address. Raises DigestError."""
+
+
+class NotAllowed(Exception):
+    """Whoever posts this has not shown who they are."""
+
+
+class Closed(Exception):
+    """There is no such webhook, or the site has set no key for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The webhooks of a site. One without its key is closed."""
+
+    desk: Desk
+    fetch: Fetch
+    ses_topic: str = ""  # whose messages are ours: anybody can have Amazon sign a message
+    sendgrid_public_key: str = ""
+    postmark_secret: str = field(default="", repr=False)
+    mailgun_signing_key: str = field(default="", repr=False)
+    certificates: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    async def check(
+        self, provider: str, headers: Headers, query: Mapping[str, str], body: bytes
+    ) -> list[Posted]:
+        """What a request reports. Raises Closed, NotAllowed, NotUnderstood, DigestError."""
+        match provider:
+            case "ses" if self.ses_topic:
+                return await self._ses(body)
+            case "postmark" if self.postmark_secret:
+                return self._postmark(headers, query, body)
+            case "mailgun" if self.mailgun_signing_key:
+                return self._mailgun(body)
+            case "sendgrid" if self.sendgrid_public_key:
+                return self._sendgrid(headers, body)
+        raise Closed(provider)
+
+    def record(self, provider: str, posted: list[Posted]) -> int:
+        """Record what was checked; how many were new. Raises Broken."""
+        taken = [self.desk.take_report(one.report, one.hash, provider) for one in posted]
+        return sum(bool(one.parts) for one in taken)
+
+    # -------------------------------------------------------------- providers
+
+    def _postmark(self, headers: Headers, query: Mapping[str, str], body: bytes) -> list[Posted]:
+        given = signatures.basic(headers.get("authorization", "")) or query.get("secret", "")
+        if not signatures.same_secret(given, self.postmark_secret):
+            raise NotAllowed
+        return providers.postmark(body)
+
+    def _mailgun(self, body: bytes) -> list[Posted]:
+        signature, posted = providers.mailgun(body)
+        if not signatures.mailgun(signature, self.mailgun_signing_key, self.desk.clock()):
+            raise NotAllowed
+        return posted
+
+    def _sendgrid(self, headers: Headers, body: bytes) -> list[Posted]:
+        signature = headers.get("x-twilio-email-event-webhook-signature", "")
+        stamp = headers.get("x-twilio-email-event-webhook-timestamp", "")
+        if not signatures.sendgrid(body, stamp, signature, self.sendgrid_public_key):
+            raise NotAllowed
+        return providers.sendgrid(body)
+
+    async def _ses(self, body: bytes) -> list[Posted]:
+        message = providers.parsed(body)
+        if not isinstance(message, Mapping):
+            raise NotUnderstood("no message")
+        if message.get("TopicArn") not in self.ses_topic.split():
+            raise NotAllowed
+        certificate = await self._certificate(message)
+        if not signatures.sns(message, certificate, self.desk.clock()):
+            raise NotAllowed
+        if message.get("Type") == "SubscriptionConfirmation":
+            return await self._subscribe(message)
+        return providers.ses(message) if message.get("Type") == "Notification" else []
+
+    async def _certificate(self, message: Mapping[str, Any]) -> bytes:
+        """Amazon's certificate, asked for once."""
+        if not (url := signatures.sns_certificate_url(message)):
+            raise NotAllowed
+        if url not in self.certificates:
+            found = await self.fetch(url)
+            if len(self.certificates) >= MOST_CERTIFICATES:
+                self.certificates.clear()
+            self.certificates[url] = found
+        return self.certificates[url]
+
+    async def _subscribe(self, message: Mapping[str, Any]) -> list[Posted]:
+        """Say yes to the topic that the site has named; Amazon asks once."""
+        url = str(message.get("SubscribeURL", ""))
+        if not signatures.from_sns(url):
+            raise NotAllowed
+        await self.fetch(url)
+        log.info("subscribed to %s", message.get("TopicArn"))
+        return []
