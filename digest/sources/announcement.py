@@ -19,6 +19,7 @@ from digest.sources.http import Answer
 
 _ADDED = {Announce.NEW, Announce.CROSS}
 _KEPT = 8  # counts for each weekday
+_KEPT_KEYS = ("complete", "asked", "tally")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Announcement:
         if took:
             shown = " ".join(paper.ids[0] for paper in self.added)
             taken = {"day": day.isoformat(), "seen": shown, "counts": self._counted(cursor, day)}
-            kept = {name: cursor[name] for name in ("complete", "asked") if name in cursor}
+            kept = {name: cursor[name] for name in _KEPT_KEYS if name in cursor}
             return {**kept, **self.validators, **taken}
         if verdict in {Verdict.QUIET, Verdict.HOLIDAY}:
             return {**cursor, **self.validators}

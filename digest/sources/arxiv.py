@@ -20,8 +20,8 @@ from urllib.parse import quote
 
 from digest.errors import ConfigError
 from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
-from digest.sources import Known, SourceSpec, eastern, options
-from digest.sources.announcement import Announcement, read
+from digest.sources import Known, SourceSpec, eastern, options, tally
+from digest.sources.announcement import Announcement, day_in, read
 from digest.sources.arxiv_api import ArxivApi, Slice
 from digest.sources.gaps import Gap, after_slices, missing
 from digest.sources.health import judge
@@ -39,8 +39,9 @@ _REPLACED = {Announce.REPLACE, Announce.REPLACE_CROSS}
 
 class ArxivSource:
     """The cursor: `etag` and `modified` of the last good answer; `day`, the last announcement
-    taken, with its ids in `seen`; `counts` by weekday; `complete`, the last announcement of which
-    all is known; `asked`, when the API last answered for a day that it may learn more about."""
+    taken, with its ids in `seen`; `counts` by weekday; `tally`, the API's own count; `complete`,
+    the last announcement of which all is known; `asked`, when the API last answered for a day
+    that it may learn more about."""
 
     def __init__(self, spec: SourceSpec, web: Web) -> None:
         self.spec, self.web = spec, web
@@ -64,6 +65,9 @@ class ArxivSource:
         verdict, message = judge(shown.came(cursor, now))
         if verdict is Verdict.OK and shown.entries >= FEED_LIMIT:
             verdict, message = Verdict.SHORT, f"the feed ends at {FEED_LIMIT:,} papers"
+        cursor, lacking = await self._tallied(cursor, shown, verdict, now)
+        if lacking:
+            verdict, message = Verdict.SHORT, lacking
         after = shown.advanced(cursor, verdict, now)
         papers = _of_known_works(shown.papers, known)
         fetched = Fetched(verdict, message, papers, bad=shown.bad, cursor=after)
@@ -83,6 +87,29 @@ class ArxivSource:
         archive = self.oai if suits(first, until, now.date()) else self.api
         async for part in archive.submitted(first, until):
             yield Fetched(part.verdict, part.message, backfill=part.papers, bad=part.bad)
+
+    async def _tallied(
+        self, cursor: Mapping[str, str], shown: Announcement, verdict: Verdict, now: datetime
+    ) -> tuple[Mapping[str, str], str]:
+        """(the cursor with the API's own count, in words that the feed shows far less of it)."""
+        if verdict is Verdict.OK:
+            return await self._against(cursor, shown.day, [p.ids[0] for p in shown.added], now)
+        if verdict not in {Verdict.QUIET, Verdict.NOT_MODIFIED}:
+            return cursor, ""
+        day = day_in(cursor, "day")  # taken before, when the API was behind
+        after, lacking = await self._against(cursor, day, cursor.get("seen", "").split(), now)
+        if day is None or after is cursor or not lacking:
+            return after, ""
+        return {**after, "complete": eastern.before(day).isoformat()}, lacking
+
+    async def _against(
+        self, cursor: Mapping[str, str], day: date | None, ids: Sequence[str], now: datetime
+    ) -> tuple[Mapping[str, str], str]:
+        if day is None:
+            return cursor, ""
+        if tally.due(cursor, day, len(ids), now):
+            cursor = tally.noted(cursor, day, await tally.ask(self.api, day, ids), now)
+        return cursor, tally.lacking(cursor, day, len(ids))
 
     async def _slices(self, gap: Gap) -> list[Slice]:
         slices: list[Slice] = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
 from digest.model import BadEntry, Listing, Verdict
@@ -61,8 +61,9 @@ class ArxivApi:
 
     async def _window(self, low: date, high: date) -> AsyncIterator[Slice]:
         start, total = 0, 1
+        dates = f"{low:%Y%m%d}0000 TO {high:%Y%m%d}2359"
         while start < total:
-            page = await self._page(low, high, start)
+            page = await self._page(dates, start, SLICE)
             if page.verdict is not Verdict.OK:
                 yield Slice(page.verdict, f"API, {low} to {high}: {page.message}")
                 return
@@ -71,15 +72,28 @@ class ArxivApi:
             done = high if start >= total else None
             yield Slice(Verdict.OK, said, page.papers, page.bad, done)
 
-    async def _page(self, low: date, high: date, start: int) -> _Page:
-        dates = f"[{low:%Y%m%d}0000 TO {high:%Y%m%d}2359]"
+    async def count(self, low: datetime, high: datetime) -> int | None:
+        """How many papers were submitted from `low` to `high` (UTC); None where it fails."""
+        page = await self._page(f"{low:%Y%m%d%H%M} TO {high:%Y%m%d%H%M}", 0, 1)
+        return page.total if page.verdict is Verdict.OK else None
+
+    async def dates(self, numbers: Sequence[str]) -> list[date]:
+        """When these papers were submitted: of those it knows; none where it fails."""
+        asked = {"id_list": ",".join(numbers), "max_results": len(numbers)}
+        page = await self._asked(asked, 0)
+        return [paper.published for paper in page.papers if paper.published]
+
+    async def _page(self, dates: str, start: int, size: int) -> _Page:
         asked = {
-            "search_query": f"{self.query} AND submittedDate:{dates}",
+            "search_query": f"{self.query} AND submittedDate:[{dates}]",
             "start": start,
-            "max_results": SLICE,
+            "max_results": size,
             "sortBy": "submittedDate",
             "sortOrder": "ascending",
         }
+        return await self._asked(asked, start)
+
+    async def _asked(self, asked: Mapping[str, object], start: int) -> _Page:
         answer = await self.web.get(f"{self.url}?{urlencode(asked)}", self.spec)
         if not answer.ok:
             return _Page(answer.verdict, answer.message)

@@ -8,12 +8,13 @@ itself, since what a feed shows weighs more than this calendar.
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 EASTERN = ZoneInfo("America/New_York")
 ROLLED = time(2)  # by then the day's announcement should be in the feed
 SETTLED = time(12)  # by then the API's index has caught up with it
+DEADLINE = time(14)  # for the mailing of the evening
 _DAY = timedelta(days=1)
 _FIXED = {(1, 1), (6, 19), (7, 4), (12, 24), (12, 25), (12, 31)}
 
@@ -42,6 +43,18 @@ def latest(now: datetime, by: time = ROLLED) -> date:
     local = now.astimezone(EASTERN)
     today = local.date()
     return today if announces(today) and local.time() >= by else before(today)
+
+
+def submissions(day: date) -> tuple[datetime, datetime]:
+    """When the papers of the announcement of `day` were submitted, UTC: from one deadline (14:00
+    of the mailing's day, Friday's for that of Sunday) to the next."""
+    return _deadline(before(day)), _deadline(day)
+
+
+def _deadline(day: date) -> datetime:
+    evening = day - _DAY
+    last = evening - 2 * _DAY if evening.weekday() == 6 else evening
+    return datetime.combine(last, DEADLINE, EASTERN).astimezone(UTC)
 
 
 def submitted_from(day: date) -> date:
