@@ -62,9 +62,12 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR")] = Path()) -> Non
     config = folder / "digest.toml"
     if config.exists():
         raise Refused(f"{config} is there already; nothing was changed")
-    folder.mkdir(parents=True, exist_ok=True)
     database = (folder / "digest.db").absolute()
-    config.write_text(CONFIG.replace("DATABASE", str(database)), encoding="utf-8")
+    if "?" in str(database):
+        raise Refused(f"{folder}: a ? would end the address of the database; choose another name")
+    folder.mkdir(parents=True, exist_ok=True)
+    quoted = str(database).replace("\\", "\\\\").replace('"', '\\"')  # as TOML wants it
+    config.write_text(CONFIG.replace("DATABASE", quoted), encoding="utf-8")
     app = App(load(str(config), {}))
     app.db.current()  # makes it
     say(f"made {config}, {database.name} and a secret of {len(app.secret_key)} characters")
