@@ -9,7 +9,7 @@ from typing import Any
 
 from digest.model import Listing, Verdict
 from digest.sources import rows
-from digest.sources.document import Document
+from digest.sources.document import Document, decoded
 from digest.sources.entries import Entry, Unreadable
 from digest.sources.entries import listing as listing_of
 
@@ -25,7 +25,7 @@ def is_one(body: bytes) -> bool:
 def read(body: bytes) -> Document:
     """The items of a JSON feed, unread. Takes CPU time, never raises."""
     try:
-        feed = json.loads(body)
+        feed = json.loads(decoded(body)[0])
     except (ValueError, RecursionError) as error:
         said = " ".join(str(error).split())[:120]
         begins = body[:40].decode("utf-8", "replace").split()

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from digest.model import Verdict
+from digest.sources.document import decoded
 from digest.sources.http import Answer
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
@@ -34,7 +35,7 @@ def told(answer: Answer) -> Told:
     if not answer.ok:
         return Told(None, answer.verdict, answer.message)
     try:
-        value = json.loads(answer.body)
+        value = json.loads(decoded(answer.body, answer.headers.get("content-type", ""))[0])
     except (ValueError, RecursionError) as error:
         return _failed("a web page" if answer.body.lstrip()[:1] == b"<" else f"no JSON ({error})")
     return Told(value) if isinstance(value, dict) else _failed(f"a {type(value).__name__}")

@@ -67,12 +67,12 @@ def parsed(answer: Answer) -> Parsed:
         return Parsed(None, answer.verdict, answer.message)
     text, _ = decoded(answer.body, answer.headers.get("content-type", ""))
     text = _DECLARATION.sub("", _NOT_XML.sub("", text))
+    if re.match(r"\s*<(?:!doctype html|html)\b", text, re.I):
+        return Parsed(None, Verdict.PARSE_FAILED, "a web page instead of records")
     try:
         return Parsed(_tree(text))
     except (_Refused, expat.ExpatError) as error:
-        page = re.match(r"\s*<(?:!doctype html|html)", text, re.I)
-        what = "a web page" if page else f"no XML that can be read ({error})"
-        return Parsed(None, Verdict.PARSE_FAILED, f"{what} instead of records")
+        return Parsed(None, Verdict.PARSE_FAILED, f"no XML that can be read ({error})")
 
 
 def _tree(text: str) -> Node:
