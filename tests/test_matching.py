@@ -177,6 +177,12 @@ def test_a_common_term_alone_lets_in_what_is_about_it_and_counts_the_rest_as_nea
     assert (43, 0) == (len(relaxed.matches) + relaxed.beyond, relaxed.near)
 
 
+def test_a_long_list_of_common_terms_does_not_let_everything_in() -> None:
+    terms = json.dumps([*SUBJECTS, *METHODS])  # each paper of NOISE holds one or two of them
+    found = rank(f"trending = 0\n[[interest]]\nterms = {terms}", NOISE)
+    assert len(found.matches) + found.beyond <= len(NOISE) // 10
+
+
 # ------------------------------------------------------------------ several interests
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +21,17 @@ Flags = NDArray[np.bool_]
 FLOORS = {Floor.RELAXED: 4.0, Floor.NORMAL: 6.0, Floor.STRICT: 9.0}
 NEAR = 2.0  # z from which a paper is near an interest: popular papers, a like's interest
 LEAST = 20.0  # z squared of one mention of a lone term, however common: it was asked for
+FAINT = 0.05  # what is left of evidence that is no more than chance: it still orders
 DISLIKE = 0.25  # what the mean of disliked papers weighs beside that of liked ones
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What wishes say in words: (wishes x columns) evidence of one mention, and how much of it
+    a list of several terms finds in any paper by chance: what is expected and one deviation."""
+
+    weights: Matrix
+    chance: Scores
 
 
 class Block:
@@ -39,11 +50,11 @@ class Block:
         _place_feedback(self, asked, examples)
         self.wishes = [wish for one in asked for wish in one.wishes]
         self.rows = list(_ranges(asked))
-        self._terms = self._of_terms(self.wishes)
+        self._said = self._of_terms(self.wishes)
         self._mixing = self._of_examples(self.wishes)
         self._centres = self._mixing @ self.examples
         self._centres.sort_indices()
-        self.z = self._near(self._terms, self._mixing, self.likeness)
+        self.z = self._near(self._said, self._mixing, self.likeness)
 
     def of(self, index: int) -> Scores:
         """(wishes x papers) of one reader; a query's own surprise is not in it."""
@@ -54,43 +65,47 @@ class Block:
         """(wishes x other papers)."""
         vectors, mentions = self.space.vectors(papers), self.space.mentioned(papers)
         likeness = self.space.likeness(self.examples, vectors)
-        terms, mixing = self._of_terms(wishes), self._of_examples(wishes)
-        return self._near(terms, mixing, likeness, vectors, mentions)
+        said, mixing = self._of_terms(wishes), self._of_examples(wishes)
+        return self._near(said, mixing, likeness, vectors, mentions)
 
     def shared(self, row: int, paper: int, most: int) -> list[tuple[str, ...]]:
         """The stems (or pairs of stems) that a paper shares with a wish, heaviest first."""
-        said = _heaviest(_row(self._terms, row), _row(self.space.mentions, paper), most)
+        said = _heaviest(_row(self._said.weights, row), _row(self.space.mentions, paper), most)
         learnt = _heaviest(_row(self._centres, row), _row(self.space.papers, paper), most)
         return [self.space.spelled(column) for column in said or learnt]
 
     def _near(
         self,
-        terms: Matrix,
+        said: Said,
         mixing: Matrix,
         likeness: Scores,
         vectors: Matrix | None = None,
         mentions: Matrix | None = None,
     ) -> Scores:
         """Evidence adds by squares; being far from what one likes counts against a paper."""
-        power = np.zeros((terms.shape[0], likeness.shape[1]), np.float32)
-        if terms.nnz:
-            power += self.space.evidence(terms, mentions)
+        power = np.zeros((len(said.chance), likeness.shape[1]), np.float32)
+        if said.weights.nnz:
+            evidence = self.space.evidence(said.weights, mentions)
+            power += np.maximum(evidence - said.chance[:, None], FAINT * evidence)
         if mixing.nnz:
             learnt = self.space.learnt(mixing, self.examples, likeness, vectors)
             power += learnt * np.abs(learnt)
         return np.sign(power) * np.sqrt(np.abs(power))
 
-    def _of_terms(self, wishes: Sequence[Wish]) -> Matrix:
-        """(wishes x columns): the weights of soft terms."""
-        codes = np.array([code for wish in wishes for code in wish.codes], np.int64)
-        shares = np.array([share for wish in wishes for share in wish.shares], np.float32)
-        sizes = [len(wish.codes) for wish in wishes]
+    def _of_terms(self, wishes: Sequence[Wish]) -> Said:
+        sizes = np.array([len(wish.codes) for wish in wishes], np.int64)
         rows = np.repeat(np.arange(len(wishes)), sizes)
-        least = np.array([LEAST / max(len(wish.terms), 1) ** 0.5 for wish in wishes], np.float32)
-        columns, weights = self.space.terms(codes, shares, np.repeat(least, sizes))
+        numbers = np.array([max(len(wish.terms), 1) for wish in wishes], np.float32)
+        columns, weights = self.space.terms(
+            np.array([code for wish in wishes for code in wish.codes], np.int64),
+            np.array([share for wish in wishes for share in wish.shares], np.float32),
+            np.repeat(LEAST / np.sqrt(numbers), sizes),
+        )
         there = columns >= 0
         entries = weights[there], (rows[there], columns[there])
-        return sp.csr_matrix(entries, shape=(len(wishes), self.space.width))
+        terms = sp.csr_matrix(entries, shape=(len(wishes), self.space.width))
+        several = (1 - 1 / numbers).astype(np.float32)
+        return Said(terms, self.space.by_chance(terms) * several)
 
     def _of_examples(self, wishes: Sequence[Wish]) -> Matrix:
         """(wishes x examples): the mean of what is liked less that of what is not."""

@@ -133,6 +133,16 @@ class Space:
         return self.mentions.T.tocsr()
 
     @cached_property
+    def _mentioned(self) -> tuple[Row, Row]:
+        """Mean and variance of each column of `mentions` over everything we know: as strong as in
+        the window's papers, as common as everywhere."""
+        holding = np.maximum(np.bincount(self.mentions.indices, minlength=self.width), 1)
+        common = self.share[self._code_rows]
+        mean = common * _sums(self.mentions, axis=0) / holding
+        second = common * _sums(self.mentions.multiply(self.mentions), axis=0) / holding
+        return mean.astype(np.float32), np.maximum(second - mean**2, 0).astype(np.float32)
+
+    @cached_property
     def _pull(self) -> Row:
         """How near each paper is to the middle of everything."""
         return np.asarray(self.papers @ self._mean, np.float32)
@@ -150,6 +160,11 @@ class Space:
         columns = np.where(known, self._columns[places], -1)
         evidence = np.clip(1 / self.share[places] - 1, least, MOST_Z2)
         return columns.astype(np.int32), (shares * evidence).astype(np.float32)
+
+    def by_chance(self, terms: Matrix) -> Row:
+        """How much evidence the papers hold for wishes on average, and one deviation of it."""
+        mean, variance = self._mentioned
+        return np.asarray(terms @ mean + np.sqrt(terms.multiply(terms) @ variance), np.float32)
 
     def vectors(self, texts: Sequence[Paper]) -> Matrix:
         """(texts x window columns); texts of the window or its background are not weighed anew."""
