@@ -215,6 +215,8 @@ def every_page(db: Database) -> list[str]:
         posted(preferences, act="pause", until="2026-04-10"),
         f"{feedback}?{urlencode({'paper': ids[1]})}&more",
         posted(feedback, paper=ids[0], say="less"),
+        posted(feedback, paper=ids[1], mute="nowhere"),
+        posted(feedback, paper=ids[3], mute="漢字" * 60),
         way(Purpose.UNSUBSCRIBE, leaver.key),
         posted(way(Purpose.UNSUBSCRIBE, leaver.key)),
     ]

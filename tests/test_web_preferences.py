@@ -104,6 +104,13 @@ def test_a_change_is_noted_in_the_consent_record(sqlite: Database) -> None:
     assert (line.act, line.door, line.evidence) == (Act.CHANGED, "web", "from 192.0.2.1")
 
 
+def test_following_somebody_by_the_form_keeps_the_remarks_of_the_file(sqlite: Database) -> None:
+    ada, site = reader(sqlite), visitor(sqlite)
+    site.post(way(ada), {"act": "file", "text": "# mine\nbudget = 20\n"})
+    site.post(way(ada), {"act": "change", "authors": "Emmy Noether"})
+    assert '# mine\nbudget = 20\n\n[follow]\nauthors = ["Emmy Noether"]\n' == stored(sqlite, ada)[1]
+
+
 def test_saving_what_is_stored_already_keeps_the_remarks_of_the_file(sqlite: Database) -> None:
     ada, site = reader(sqlite), visitor(sqlite)
     site.post(way(ada), {"act": "file", "text": "# mine\nbudget = 20\n"})

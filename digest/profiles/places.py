@@ -109,17 +109,21 @@ class Places:
                 index, wanted = index + 1, True
 
 
+def tokens(text: str, start: int = 0) -> Iterator[Token]:
+    """The signs of a text from there on: strings with their quotes, marks, line ends, bare words;
+    comments are left out."""
+    found = _TOKEN.finditer(text, start)
+    return ((one.group(), one.start()) for one in found if one.lastgroup != "comment")
+
+
 def _statements(text: str) -> Iterator[list[Token]]:
-    """The tokens of each header or assignment; brackets join lines, comments go."""
+    """The tokens of each header or assignment; brackets join lines."""
     statement: list[Token] = []
     depth = 0
-    for match in _TOKEN.finditer(text):
-        sign = match.group()
-        if match.lastgroup == "comment":
-            continue
+    for sign, at in tokens(text):
         depth += (sign in _OPEN) - (sign in _CLOSE)
         if sign != "\n":
-            statement.append((sign, match.start()))
+            statement.append((sign, at))
         elif depth <= 0 and statement:
             yield statement
             statement, depth = [], 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -225,13 +225,35 @@ def change(
     """
     wanted = wish(profile)
     with db.writing() as tx:
-        person = _held(tx, key)
-        if person.state is ENDED:
-            raise Refused(f"{person.email} has left; subscribe again to get letters")
-        due = _due_after_change(person, wanted.cadence, now)
-        people.change(tx, key, wanted.document, wanted.text, wanted.cadence, now, due)
-        people.note(tx, key, Act.CHANGED, now, door, evidence)
-        return _now(tx, key)
+        return _change(tx, _here(tx, key), wanted, now, door, evidence)
+
+
+Amendment = Callable[[Document, str | None], Document | str | None]
+"""(the profile as plain data, its text or None) -> the profile after it; None: as it is."""
+
+
+def amend(
+    db: Database, key: int, amendment: Amendment, now: datetime, door: str, evidence: str = ""
+) -> Subscriber:
+    """`change` for what depends on the profile that is stored: of two at once both count.
+
+    An amendment that returns None leaves no trace. What it raises ends the act.
+    """
+    with db.writing() as tx:
+        person = _here(tx, key)
+        after = amendment(*people.profile(tx, key))
+        if after is None:
+            return person
+        return _change(tx, person, wish(after), now, door, evidence)
+
+
+def _change(
+    tx: Tx, person: Subscriber, wanted: Wish, now: datetime, door: str, evidence: str
+) -> Subscriber:
+    due = _due_after_change(person, wanted.cadence, now)
+    people.change(tx, person.key, wanted.document, wanted.text, wanted.cadence, now, due)
+    people.note(tx, person.key, Act.CHANGED, now, door, evidence)
+    return _now(tx, person.key)
 
 
 def _due_after_change(person: Subscriber, new: Cadence, now: datetime) -> datetime | None:
@@ -321,6 +343,14 @@ def _held(tx: Tx, key: int) -> Subscriber:
     person = people.hold(tx, key)
     if person is None:
         raise Refused(f"no subscriber with key {key}", subject=str(key))
+    return person
+
+
+def _here(tx: Tx, key: int) -> Subscriber:
+    """Raises Refused for somebody who has left."""
+    person = _held(tx, key)
+    if person.state is ENDED:
+        raise Refused(f"{person.email} has left; subscribe again to get letters")
     return person
 
 

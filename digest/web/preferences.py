@@ -90,7 +90,7 @@ def _act(house: House, token: str, values: Mapping[str, str], proof: str) -> Res
 
 
 def _change(visit: Visit) -> Response:
-    before, _ = visit.profile()
+    before, text = visit.profile()
     try:
         after = profiles.from_mapping(wishes.apply(visit.values, profiles.to_mapping(before)))
     except ProfileError as error:
@@ -98,7 +98,7 @@ def _change(visit: Visit) -> Response:
         return _page(visit, errors=errors, typed=visit.values)
     if after == before:  # the file keeps its remarks
         return _page(visit, said="Saved; nothing is different.")
-    return _page(visit, visit.change(profiles.dump(after)), said="Saved.")
+    return _page(visit, visit.change(profiles.amend(text, before, after)), said="Saved.")
 
 
 def _file(visit: Visit) -> Response:

@@ -94,7 +94,7 @@ def _routes(house: House) -> list[Route]:
         post("/u/{token}", leave.leave),
         post("/u/{token}/again", leave.again),
         get("/f/{token}", feedback.show),
-        post("/f/{token}", feedback.rate),
+        post("/f/{token}", feedback.act),
         get("/l/{token}", letter.show),
         post("/hooks/{provider}", hooks.take),
         Route("/healthz", health.healthz, methods=["GET"]),
