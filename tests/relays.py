@@ -1,0 +1,47 @@
+"""A real SMTP server on loopback for tests: the counting one of the shared tools."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def relay(**options: Any) -> Iterator[Any]:
+    """A Sink in a thread of its own: `.port`, `.accepted`. `options` are the Sink's. Needs the
+    fixture `shared`, which puts the tools on the path."""
+    from sink import Sink
+
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    sink, done = Sink(**options), asyncio.Event()
+
+    async def serve() -> None:
+        async with sink:
+            ready.set()
+            await done.wait()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:  # a reply that somebody still waits for
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield sink
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join(10)
+        loop.close()
+
+
+def letters_in(maildir: Path) -> list[EmailMessage]:
+    """What a Sink kept, in the order it came."""
+    files = sorted((maildir / "new").iterdir(), key=lambda path: path.name)
+    return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
