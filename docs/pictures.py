@@ -1,4 +1,5 @@
-"""Makes docs/pictures/letter-*.png from our own sample: `python docs/pictures.py [FOLDER]`.
+"""Makes docs/pictures/*.png, a letter and the front page, from our own samples:
+`python docs/pictures.py [FOLDER]`.
 
 Needs Chromium ($CHROMIUM, else chromium on the path) and a few fonts. A template is changed only
 after its pictures have been looked at: 320 and 600 px wide, light and dark, with left-to-right and
@@ -7,6 +8,7 @@ right-to-left titles.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -15,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from digest.links import Links
 from digest.model import (
@@ -40,6 +44,9 @@ from digest.render import Renderer, Site
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "tests" / "golden" / "papers.jsonl"
+SHOWN_ON_THE_SITE = ROOT / "digest" / "cli" / "sample" / "papers.jsonl"
+TODAY = datetime(2026, 3, 2, 9, tzinfo=UTC)  # of that sample
+HIGHEST, LONG = 1500, 20_000  # px of a picture: what a glance takes in; the whole
 SITE = Site(
     name="Paper Digest",
     url="https://digest.example.org",
@@ -138,6 +145,39 @@ def sample_delivery(kind: LetterKind = LetterKind.DIGEST) -> Delivery:
     return Delivery(501, kind, "jane@example.org", message_id, DeliveryState.LEASED, at, 12, 77)
 
 
+# ------------------------------------------------------------------ the site
+
+
+def sample_letter() -> str:
+    papers = {(paper.id, 1): paper for paper in sample_papers()}
+    edition = sample_edition(PICTURED)
+    return Renderer(SITE, LINKS).digest_parts(edition, sample_reader(), papers).html
+
+
+def front_page(folder: Path) -> str:
+    """The site's front page with our sample as today's papers, in one file."""
+    from digest.ingest import import_papers
+    from digest.store import Database
+    from digest.web import SiteParts, create_site
+
+    db = Database(f"sqlite:///{folder / 'site.db'}")
+    db.upgrade()
+    lines = SHOWN_ON_THE_SITE.read_text(encoding="utf-8").splitlines()
+    import_papers(db, lines, TODAY - timedelta(hours=2))
+    parts = SiteParts(db, LINKS, SITE, lambda: TODAY, Renderer(SITE, LINKS), "example.org")
+    page, sheet = asyncio.run(_asked(create_site(parts), "/", "/site.css"))
+    db.dispose()
+    return re.sub(r'<link rel="stylesheet"[^>]*>', lambda _: f"<style>{sheet}</style>", page)
+
+
+async def _asked(site: Any, *paths: str) -> list[str]:
+    """What the site answers, without a network."""
+    from httpx import ASGITransport, AsyncClient
+
+    async with AsyncClient(transport=ASGITransport(site), base_url=SITE.url) as visitor:
+        return [(await visitor.get(path)).text for path in paths]
+
+
 # ------------------------------------------------------------------ Chromium
 
 
@@ -201,23 +241,21 @@ def scheme(dark: bool) -> str:
     return f"--blink-settings=preferredColorScheme={0 if dark else 1}"
 
 
-def picture(page: Path, to: Path, width: int, dark: bool) -> None:
-    _, height = measured(page)
+def picture(page: Path, to: Path, width: int, dark: bool, highest: int = LONG) -> None:
+    height = min(measured(page)[1], highest)
     size = f"--window-size={max(width, 500)},{height}"
     browse(page, size, scheme(dark), f"--screenshot={to}")
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    papers = {(paper.id, 1): paper for paper in sample_papers()}
-    edition = sample_edition(PICTURED)
-    html = Renderer(SITE, LINKS).digest_parts(edition, sample_reader(), papers).html
     with tempfile.TemporaryDirectory() as work:
-        for width in (600, 320):
-            page = framed(Path(work), "letter", html, width)
+        pages = {"letter": sample_letter(), "front": front_page(Path(work))}
+        for name, width in product(pages, (600, 320)):
+            page = framed(Path(work), name, pages[name], width)
             for dark in (False, True):
-                to = folder / f"letter-{width}{'-dark' if dark else ''}.png"
-                picture(page, to, width, dark)
+                to = folder / f"{name}-{width}{'-dark' if dark else ''}.png"
+                picture(page, to, width, dark, HIGHEST if name == "front" else LONG)
                 print(to)
 
 

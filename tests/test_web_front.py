@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from letters import sample
 from visiting import HOUR, NOW, SITE, URL, dump, parts, remember, text_of, visitor
 
 from digest.errors import RenderError
@@ -248,3 +249,10 @@ def test_looking_at_public_pages_changes_nothing(sqlite: Database) -> None:
         for path in PATHS:
             site.ask(method, path)
     assert before == dump(sqlite)
+
+
+def test_the_picture_of_the_front_page_shows_what_is_trending_in_our_sample(tmp_path: Path) -> None:
+    page = sample.front_page(tmp_path)
+    assert "Trending today" in page
+    assert page.count('class="paper"') == 10
+    assert "stylesheet" not in page  # one file, to be opened anywhere
