@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, subscribe
+from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, seeds, subscribe
 from digest.config import Settings, SourceSettings
 from digest.deliver import Due as LetterDue
 from digest.deliver import Flag, Policy, Progress, RelayState
@@ -235,7 +235,9 @@ class App:
         """Ask the sources with these names (none: all) what is new, and remember it."""
         async with self.web() as web:
             wanted = self.sources(web, names)
-            return await ingest.ingest(self.db, wanted, self.clock(), on_progress)
+            reports = await ingest.ingest(self.db, wanted, self.clock(), on_progress)
+            await seeds.fetch_seeds(self.db, wanted, self.clock())
+            return reports
 
     @cached_property
     def press(self) -> Press:
@@ -337,7 +339,7 @@ class App:
         id_ = identity.parse(paper) or paper
         with self.db.reading() as tx:
             found = papers.find(tx, [id_]).get(id_)
-        if found is None:
+        if found is None or found.first_seen is None:
             raise Refused(f"{paper} was never announced by a source of this site")
         return explain(self.press, person, found, self.clock())
 

@@ -150,10 +150,11 @@ def _cursor(db: Database, name: str) -> dict[str, str]:
 
 
 def known_in(db: Database) -> Known:
-    """A function that says which ids are stored."""
+    """A function that says which ids are papers that were announced here. What is stored only
+    because a profile names it is not: it would be taken for old when it comes."""
     def known(ids: Collection[str]) -> frozenset[str]:
         with db.reading() as tx:
-            return papers.known(tx, ids)
+            return papers.announced(tx, ids)
 
     return known
 

@@ -114,7 +114,7 @@ class Paper:
     links: Mapping[str, str] = field(default_factory=dict)
     signals: Mapping[str, float] = field(default_factory=dict)  # latest value of each
     other_ids: tuple[str, ...] = ()
-    first_seen: datetime | None = None  # None: not stored
+    first_seen: datetime | None = None  # None: announced by no source of ours
     revision: int = 1  # counts the stored texts of this paper, from 1
     key: int = 0
 

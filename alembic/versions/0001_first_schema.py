@@ -37,12 +37,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_marks")),
     )
     op.create_table(
+        "sought",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("next_at", digest.store.tables.Utc(timezone=True), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sought")),
+    )
+    with op.batch_alter_table("sought", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sought_next_at"), ["next_at"], unique=False)
+
+    op.create_table(
         "papers",
         sa.Column("key", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("first_seen", digest.store.tables.Utc(timezone=True), nullable=False),
+        sa.Column("first_seen", digest.store.tables.Utc(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_papers")),
         sa.UniqueConstraint("id", name=op.f("uq_papers_id")),
         sqlite_autoincrement=True,
@@ -166,6 +176,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_profiles_subscriber"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("subscriber", name=op.f("pk_profiles")),
     )
+    with op.batch_alter_table("profiles", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_profiles_changed_at"), ["changed_at"], unique=False)
+
     op.create_table(
         "ratings",
         sa.Column("subscriber", sa.Integer(), nullable=False),
@@ -318,6 +331,9 @@ def downgrade() -> None:
     op.drop_table("signals")
     op.drop_table("revisions")
     op.drop_table("ratings")
+    with op.batch_alter_table("profiles", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_profiles_changed_at"))
+
     op.drop_table("profiles")
     with op.batch_alter_table("paper_ids", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_paper_ids_paper"))
@@ -346,6 +362,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_papers_first_seen"))
 
     op.drop_table("papers")
+    with op.batch_alter_table("sought", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sought_next_at"))
+
+    op.drop_table("sought")
     op.drop_table("marks")
     with op.batch_alter_table("fetches", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_fetches_source_at"))

@@ -128,7 +128,7 @@ def search(
     try:
         with open_app().db.reading() as tx:
             hits = matching_query(query, papers.walk(tx))
-            found = sorted(hits, key=lambda p: (p.first_seen, p.id), reverse=True)
+            found = sorted(hits, key=lambda p: (p.first_seen is not None, p.first_seen, p.id), reverse=True)
     except QueryError as error:
         raise Refused(f"query {query!r}: {error}") from None
     _show(list(islice(found, limit or None)), as_json, "no paper meets that query")

@@ -8,12 +8,12 @@ sends: that is a verdict. Whatever it cannot read of one entry goes into `Fetche
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
-from digest.model import Fetched
+from digest.model import Fetched, Listing, Verdict
 
 Known = Callable[[Collection[str]], frozenset[str]]
 """Which of these paper ids are already stored (asked in one go)."""
@@ -48,4 +48,26 @@ class Backfills(Protocol):
     def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
         """Everything announced on the days [since, until], in slices, oldest first: the papers
         are in `Fetched.backfill`. Ends with the first slice that failed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What a source said of some ids. `missing`: it has no such papers; an id that is neither
+    there nor in `papers` was not answered for."""
+
+    verdict: Verdict
+    message: str = ""
+    papers: tuple[Listing, ...] = ()
+    missing: frozenset[str] = frozenset()
+
+
+@runtime_checkable
+class LooksUp(Protocol):
+    """A source that can tell a paper by its id, whether it announced it or not."""
+
+    scheme: str  # of the ids, as in `arxiv:2401.00001`
+
+    async def look_up(self, ids: Sequence[str]) -> LookedUp:
+        """The papers of these ids. Like `fetch`, it never raises for what a server sends."""
         ...

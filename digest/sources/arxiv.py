@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from digest.errors import ConfigError
 from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
-from digest.sources import Known, SourceSpec, eastern, options, tally
+from digest.sources import Known, LookedUp, SourceSpec, eastern, options, tally
 from digest.sources.announcement import Announcement, day_in, read
 from digest.sources.arxiv_api import ArxivApi, Slice
 from digest.sources.gaps import Gap, after_slices, missing
@@ -42,6 +42,8 @@ class ArxivSource:
     taken, with its ids in `seen`; `counts` by weekday; `tally`, the API's own count; `complete`,
     the last announcement of which all is known; `asked`, when the API last answered for a day
     that it may learn more about."""
+
+    scheme = "arxiv"
 
     def __init__(self, spec: SourceSpec, web: Web) -> None:
         self.spec, self.web = spec, web
@@ -110,6 +112,10 @@ class ArxivSource:
         if tally.due(cursor, day, len(ids), now):
             cursor = tally.noted(cursor, day, await tally.ask(self.api, day, ids), now)
         return cursor, tally.lacking(cursor, day, len(ids))
+
+    async def look_up(self, ids: Sequence[str]) -> LookedUp:
+        """The papers of these ids, announced or not, of any category."""
+        return await self.api.look_up(ids)
 
     async def _slices(self, gap: Gap) -> list[Slice]:
         slices: list[Slice] = []

@@ -9,12 +9,14 @@ from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
 from digest.model import BadEntry, Listing, Verdict
-from digest.sources import SourceSpec, document
+from digest.sources import LookedUp, SourceSpec, document
 from digest.sources.entries import listing, listings
 from digest.sources.http import Answer, Web
 
+MOST_ASKED = 20  # requests for one list of numbers, where some of it is refused
 SLICE = 1000  # papers in one answer; the API allows 2,000 and is slow above 1,000
 WINDOW = timedelta(days=7)  # of submission dates asked at once: its paging ends at 30,000
+REFUSED = 400  # HTTP: what was asked cannot be meant
 _DAY = timedelta(days=1)
 
 
@@ -38,6 +40,7 @@ class _Page:
     bad: tuple[BadEntry, ...] = ()
     entries: int = 0
     total: int = 0
+    status: int = 0  # of HTTP, where it failed
 
 
 class ArxivApi:
@@ -83,6 +86,24 @@ class ArxivApi:
         page = await self._asked(asked, 0)
         return [paper.published for paper in page.papers if paper.published]
 
+    async def look_up(self, ids: Sequence[str]) -> LookedUp:
+        """The papers of these ids (`arxiv:...`), whatever their categories. One number that the
+        API refuses spoils its whole list: the list is halved until the number is found."""
+        waiting, papers, missing = [list(ids)], list[Listing](), set[str]()
+        for _ in range(MOST_ASKED):
+            if not waiting or not (part := waiting.pop()):
+                break
+            numbers = ",".join(id_.removeprefix("arxiv:") for id_ in part)
+            page = await self._asked({"id_list": numbers, "max_results": len(part)}, 0)
+            if page.status == REFUSED and len(part) > 1:
+                waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
+            elif page.verdict in {Verdict.OK, Verdict.EMPTY} or page.status == REFUSED:
+                papers += page.papers
+                missing |= set(part) - {id_ for paper in page.papers for id_ in paper.ids}
+            else:
+                return LookedUp(page.verdict, page.message, tuple(papers), frozenset(missing))
+        return LookedUp(Verdict.OK, "", tuple(papers), frozenset(missing))
+
     async def _page(self, dates: str, start: int, size: int) -> _Page:
         asked = {
             "search_query": f"{self.query} AND submittedDate:[{dates}]",
@@ -96,7 +117,7 @@ class ArxivApi:
     async def _asked(self, asked: Mapping[str, object], start: int) -> _Page:
         answer = await self.web.get(f"{self.url}?{urlencode(asked)}", self.spec)
         if not answer.ok:
-            return _Page(answer.verdict, answer.message)
+            return _Page(answer.verdict, answer.message, status=answer.status)
         return await asyncio.to_thread(_read, answer, start)
 
 
@@ -109,7 +130,8 @@ def _read(answer: Answer, start: int) -> _Page:
         return _Page(Verdict.PARSE_FAILED, "the answer does not say how many papers there are")
     for entry in read.entries:
         if "/api/errors" in str(entry.get("id", "")):
-            return _Page(Verdict.HTTP_ERROR, f"it says: {entry.get('summary', '')}"[:300])
+            said = f"it says: {entry.get('summary', '')}"[:300]
+            return _Page(Verdict.HTTP_ERROR, said, status=REFUSED)
     if not read.entries and start < int(said):
         return _Page(Verdict.EMPTY, f"an empty page at {start:,} of {int(said):,}")
     papers, bad = listings(read.entries, listing)

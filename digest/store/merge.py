@@ -19,6 +19,7 @@ def merge(tx: Tx, survivor: int, loser: int) -> None:
     _move(tx, t.received, t.received.c.subscriber, survivor, loser)
     _move_signals(tx, survivor, loser)
     _move_texts(tx, survivor, loser)
+    _move_first_sight(tx, survivor, loser)
     ids = t.paper_ids
     tx.execute(update(ids).where(ids.c.paper == loser).values(paper=survivor))
     tx.execute(delete(t.papers).where(t.papers.c.key == loser))
@@ -39,6 +40,14 @@ def _move_signals(tx: Tx, survivor: int, loser: int) -> None:
     )
     tx.execute(delete(t.signals).where(t.signals.c.paper == loser, same.exists()))
     tx.execute(update(t.signals).where(t.signals.c.paper == loser).values(paper=survivor))
+
+
+def _move_first_sight(tx: Tx, survivor: int, loser: int) -> None:
+    """A survivor that nobody announced was announced as the loser, if that was."""
+    p, other = t.papers.c, t.papers.alias("other")
+    seen = select(other.c.first_seen).where(other.c.key == loser).scalar_subquery()
+    quiet = (p.key == survivor) & p.first_seen.is_(None)
+    tx.execute(update(t.papers).where(quiet).values(first_seen=seen))
 
 
 def _move_texts(tx: Tx, survivor: int, loser: int) -> None:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from digest.model import Listing, Paper, Window
+from digest.model import Announce, Listing, Paper, Window
 from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.merge import merge
+from digest.store.rows import chunks as chunks
+from digest.store.rows import dialect_insert
+from digest.store.rows import insert_new as insert_new
+from digest.store.turns import close_until as close_until
+from digest.store.turns import not_in_a_closed_window, one_at_a_time
 
-CHUNK = 400  # ids in one question: below every database's limit of parameters
+REPLACED = {Announce.REPLACE, Announce.REPLACE_CROSS}
+NEVER = datetime.min.replace(tzinfo=UTC)  # where a paper that nobody announced stands
 WEAK = "ta:"  # title-and-author ids: used only where no strong id is known
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What `remember` did. `new_ids` are the canonical ids that were not there before."""
+    """What `remember` did. `new_ids` are the canonical ids that were not announced before."""
 
     new: int = 0
     revised: int = 0
@@ -38,6 +41,15 @@ class Remembered:
 def known(tx: Tx, ids: Collection[str]) -> frozenset[str]:
     """Which of these ids belong to a stored paper."""
     return frozenset(keys_of(tx, ids))
+
+
+def announced(tx: Tx, ids: Collection[str]) -> frozenset[str]:
+    """Which of these ids belong to a paper that a source has announced: not those that are kept
+    for a profile's seeds alone."""
+    shown = t.paper_ids.join(t.papers, t.papers.c.key == t.paper_ids.c.paper)
+    asked = select(t.paper_ids.c.id).select_from(shown).where(t.papers.c.first_seen.is_not(None))
+    found = (tx.execute(asked.where(t.paper_ids.c.id.in_(part))).scalars() for part in chunks(ids))
+    return frozenset(id_ for some in found for id_ in some)
 
 
 def find(tx: Tx, ids: Collection[str]) -> dict[str, Paper]:
@@ -109,7 +121,7 @@ def trending(tx: Tx, window: Window, limit: int) -> list[Paper]:
 
 def listed(tx: Tx, limit: int, offset: int = 0) -> list[Paper]:
     """Papers newest first, as `paper list` shows them; limit 0 is all."""
-    order = t.papers.c.first_seen.desc(), t.papers.c.key.desc()
+    order = t.papers.c.first_seen.desc().nulls_last(), t.papers.c.key.desc()
     rows = tx.execute(_current().order_by(*order).limit(limit or None).offset(offset)).all()
     return _papers(tx, rows)
 
@@ -156,49 +168,43 @@ def history(tx: Tx, key: int) -> History:
 
 def remember(tx: Tx, source: str, listings: Sequence[Listing], now: datetime) -> Remembered:
     """Store what a source showed. One work is one row however often and under whatever id it
-    comes; `listings` hold one entry for each work (see `identity.fold`). Idempotent."""
+    comes; `listings` hold one entry for each work (see `identity.fold`). Idempotent. A work that
+    was only kept (see `keep`) is new now, unless it is shown as a replacement."""
     one_at_a_time(tx)
-    seen = _not_in_a_closed_window(tx, now)
+    seen = not_in_a_closed_window(tx, now)
     homes, merged = _homes(tx, listings)
     fresh = [item for item, key in zip(listings, homes, strict=True) if key is None]
     stored = [(item, key) for item, key in zip(listings, homes, strict=True) if key is not None]
-    keys = _insert(tx, source, fresh, seen)
+    keys = _insert(tx, source, fresh, now, seen)
+    at_last = _announce(tx, [key for item, key in stored if item.announce not in REPLACED], seen)
     revised = _revise(tx, source, stored, now)
     everything = [*zip(fresh, keys, strict=True), *stored]
     _note_ids(tx, everything)
     _note_listed(tx, source, everything, now)
     _note_signals(tx, everything, now)
-    return Remembered(len(fresh), revised, merged, tuple(item.ids[0] for item in fresh))
+    new = (*(item.ids[0] for item in fresh), *at_last)
+    return Remembered(len(new), revised, merged, new)
 
 
-def one_at_a_time(tx: Tx) -> None:
-    """SQLite has one writer anyway; on PostgreSQL writers of papers take turns, so that two
-    sources that show the same new work at the same moment make one row."""
-    if tx.dialect.name == "postgresql":
-        tx.execute(select(func.pg_advisory_xact_lock(7_365_202)))
-
-
-CLOSED = "windows closed until"
-
-
-def close_until(tx: Tx, until: datetime) -> None:
-    """Windows up to here are closed: no paper may be first seen before it any more."""
+def keep(tx: Tx, source: str, listings: Sequence[Listing], now: datetime) -> int:
+    """Store the texts of works that no source announced, for those who learn from them. They are
+    in no window and so in no letter until `remember` is told of them. How many were not known."""
     one_at_a_time(tx)
-    if (closed := _closed_until(tx)) is None:
-        tx.execute(insert(t.marks), [{"name": CLOSED, "at": until}])
-    elif until > closed:
-        tx.execute(update(t.marks).where(t.marks.c.name == CLOSED).values(at=until))
+    homes, _ = _homes(tx, listings)
+    fresh = [item for item, key in zip(listings, homes, strict=True) if key is None]
+    keys = _insert(tx, source, fresh, now, None)
+    _note_ids(tx, list(zip(fresh, keys, strict=True)))
+    return len(fresh)
 
 
-def _closed_until(tx: Tx) -> datetime | None:
-    return tx.execute(select(t.marks.c.at).where(t.marks.c.name == CLOSED)).scalar_one_or_none()
-
-
-def _not_in_a_closed_window(tx: Tx, now: datetime) -> datetime:
-    """`now`, or later where a slow fetch began before a window closed and ends after: a paper
-    put into a closed window would reach nobody."""
-    closed = _closed_until(tx)
-    return now if closed is None else max(now, closed)
+def _announce(tx: Tx, keys: Collection[int], seen: datetime) -> list[str]:
+    """The canonical ids of those that were only kept; they are seen for the first time now."""
+    p = t.papers.c
+    quiet = select(p.key, p.id).where(p.first_seen.is_(None))
+    found = [row for part in chunks(keys) for row in tx.execute(quiet.where(p.key.in_(part)))]
+    for part in chunks(row.key for row in found):
+        tx.execute(update(t.papers).where(p.key.in_(part)).values(first_seen=seen))
+    return [row.id for row in found]
 
 
 def _homes(tx: Tx, listings: Sequence[Listing]) -> tuple[list[int | None], int]:
@@ -248,16 +254,18 @@ def _strong_schemes(item: Listing) -> set[str]:
     return {_scheme(id_) for id_ in item.ids if not id_.startswith(WEAK)}
 
 
-def _insert(tx: Tx, source: str, fresh: Sequence[Listing], now: datetime) -> list[int]:
+def _insert(
+    tx: Tx, source: str, fresh: Sequence[Listing], now: datetime, seen: datetime | None
+) -> list[int]:
     if not fresh:
         return []
     rows = [
-        {"id": item.ids[0], "revision": 1, "version": item.version, "first_seen": now}
+        {"id": item.ids[0], "revision": 1, "version": item.version, "first_seen": seen}
         for item in fresh
     ]
     made = insert(t.papers).returning(t.papers.c.key, sort_by_parameter_order=True)
     keys = list(tx.execute(made, rows).scalars())
-    texts = [_text(source, i, k, 1, now) for i, k in zip(fresh, keys, strict=True)]
+    texts = [_text(source, i, k, 1, seen or now) for i, k in zip(fresh, keys, strict=True)]
     tx.execute(insert(t.revisions), texts)
     return keys
 
@@ -375,29 +383,13 @@ def _note_signals(tx: Tx, pairs: Sequence[tuple[Listing, int]], now: datetime) -
     ]
     if not rows:
         return
-    made = _dialect_insert(tx)(t.signals)
+    made = dialect_insert(tx)(t.signals)
     same_day = [t.signals.c.paper, t.signals.c.name, t.signals.c.day]
     latest = {"value": made.excluded.value, "at": made.excluded.at}
     tx.execute(made.on_conflict_do_update(index_elements=same_day, set_=latest), rows)
 
 
 # ------------------------------------------------------------------ shared by the store's files
-
-
-def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
-    """`items` in lists of at most `size`."""
-    iterator = iter(items)
-    while part := list(islice(iterator, size)):
-        yield part
-
-
-def insert_new(tx: Tx, table: Any) -> Any:
-    """An INSERT that leaves rows that are already there as they are."""
-    return _dialect_insert(tx)(table).on_conflict_do_nothing()
-
-
-def _dialect_insert(tx: Tx) -> Any:
-    return pg_insert if tx.dialect.name == "postgresql" else sqlite_insert
 
 
 def keys_of(tx: Tx, ids: Collection[str]) -> dict[str, int]:
@@ -452,7 +444,7 @@ def _paper(row: Any, signals: dict[str, float], ids: Sequence[str]) -> Paper:
 
 
 def _order(paper: Paper) -> tuple[Any, str]:
-    return (paper.first_seen, paper.id)
+    return (paper.first_seen or NEVER, paper.id)
 
 
 def _signals(tx: Tx, keys: Collection[int]) -> dict[int, dict[str, float]]:

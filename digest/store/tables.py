@@ -73,7 +73,7 @@ papers = Table(
     Column("id", String, nullable=False, unique=True),  # canonical
     Column("revision", Integer, nullable=False),  # the current one
     Column("version", Integer, nullable=False),  # the source's own count (arXiv v1, v2)
-    Column("first_seen", Utc, nullable=False, index=True),
+    Column("first_seen", Utc, index=True),  # none: kept for seeds, announced by no source
     sqlite_autoincrement=True,
 )
 paper_ids = Table(  # every id of every paper, the canonical one among them
@@ -120,6 +120,13 @@ listings = Table(  # which source showed it, since when
     Index(None, "source", "first_at"),
 )
 
+sought = Table(  # papers that profiles name as seeds and that are not stored
+    "sought",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("next_at", Utc, nullable=False, index=True),  # when to ask for it
+    Column("tries", Integer, nullable=False),  # times that it was not to be had
+)
 marks = Table(  # moments that writers agree on, e.g. up to where windows have been closed
     "marks",
     metadata,
@@ -166,7 +173,7 @@ profiles = Table(
     _ref("subscriber", "subscribers.key", primary_key=True),
     Column("document", JSON, nullable=False),  # the profile file as plain data
     Column("text", Text),  # as the person wrote it, comments and all
-    Column("changed_at", Utc, nullable=False),
+    Column("changed_at", Utc, nullable=False, index=True),
 )
 ratings = Table(
     "ratings",
