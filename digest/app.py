@@ -235,9 +235,13 @@ class App:
         """Ask the sources with these names (none: all) what is new, and remember it."""
         async with self.web() as web:
             wanted = self.sources(web, names)
-            reports = await ingest.ingest(self.db, wanted, self.clock(), on_progress)
+            who = ingest.Operator(parseaddr(self.settings.site.operator)[1], self._message_id)
+            reports = await ingest.ingest(self.db, wanted, self.clock(), on_progress, who)
             await seeds.fetch_seeds(self.db, wanted, self.clock())
             return reports
+
+    def _message_id(self, kind: str, value: str) -> str:
+        return self.links.message_id(kind, value, self.mail_domain)
 
     @cached_property
     def press(self) -> Press:
@@ -276,9 +280,11 @@ class App:
     def letter(self, due: LetterDue) -> Letter:
         """The letter that is due, written out; the same bytes each time."""
         if due.edition is not None:
-            return self.renderer.digest(due.edition, due.delivery, due.subscriber, due.papers)
+            return self.renderer.digest(due.edition, due.delivery, due.reader, due.papers)
+        if due.notice is not None:
+            return self.renderer.notice(due.delivery, due.notice)
         summary = profile_words(profiles.from_mapping(due.document))
-        return self.renderer.confirmation(due.delivery, due.subscriber, summary)
+        return self.renderer.confirmation(due.delivery, due.reader, summary)
 
     async def publish_and_deliver(
         self, stop: Flag | None = None, on_progress: Progress | None = None

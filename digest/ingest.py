@@ -12,21 +12,22 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import islice
 
 from digest import identity
 from digest.errors import DigestError, Refused
-from digest.model import BadEntry, Fetched, Listing, SourceReport, Verdict
-from digest.sources import Backfills, Known, Source
+from digest.model import BadEntry, Fetched, LetterKind, Listing, SourceReport, Verdict
+from digest.sources import Backfills, Known, Source, alarm
 from digest.sources.file import read_papers
-from digest.store import Database, Tx, papers, sources
+from digest.store import Database, Tx, deliveries, papers, sources
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[SourceReport], None]
 """Called with the report of a source that is done, or of a backfill as it goes on."""
 
+NOTICE_LIVES = timedelta(days=3)  # in the queue; what it tells is old by then
 IMPORTED = "import"  # the source name of papers that came by `digest paper import`
 BATCH = 500  # works in one transaction of an import
 LOOKED_THROUGH = 5000  # quarantined entries of a source among which a bad one is looked for
@@ -42,18 +43,28 @@ class ImportReport:
     bad: list[tuple[int, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who is told when a source turns bad and when it is well again; no address: the log alone.
+    `message_id`: makes a Message-ID out of a kind and what names the letter."""
+
+    address: str
+    message_id: Callable[[str, str], str]
+
+
 async def ingest(
     db: Database,
     asked: Sequence[Source],
     now: datetime,
     on_progress: Progress | None = None,
+    operator: Operator | None = None,
 ) -> list[SourceReport]:
     """Ask all these sources; one report each, in their order. Raises only where the database
     fails, and then after every source has ended."""
     turn = asyncio.Lock()  # of writing: the store has one writer at a time anyway
 
     async def one(source: Source) -> SourceReport:
-        report = await _ask(db, source, now, turn)
+        report = await _ask(db, source, now, turn, operator)
         if on_progress:
             on_progress(report)
         return report
@@ -110,12 +121,20 @@ def import_papers(db: Database, lines: Iterable[str], now: datetime) -> ImportRe
     return report
 
 
-async def _ask(db: Database, source: Source, now: datetime, turn: asyncio.Lock) -> SourceReport:
+async def _ask(
+    db: Database,
+    source: Source,
+    now: datetime,
+    turn: asyncio.Lock,
+    operator: Operator | None,
+) -> SourceReport:
     name = source.spec.name
     cursor = await asyncio.to_thread(_cursor, db, name)
     fetched = await _fetch(source, cursor, known_in(db), now)
     async with turn:
-        report = await asyncio.to_thread(_store, db, name, fetched, now, of_its_own=True)
+        report = await asyncio.to_thread(
+            _store, db, name, fetched, now, of_its_own=True, operator=operator
+        )
     log.info(
         "source %s: %s, %d fetched, %d new, %d revised, %d backfilled, %d quarantined: %s",
         name,
@@ -152,6 +171,7 @@ def _cursor(db: Database, name: str) -> dict[str, str]:
 def known_in(db: Database) -> Known:
     """A function that says which ids are papers that were announced here. What is stored only
     because a profile names it is not: it would be taken for old when it comes."""
+
     def known(ids: Collection[str]) -> frozenset[str]:
         with db.reading() as tx:
             return papers.announced(tx, ids)
@@ -160,7 +180,13 @@ def known_in(db: Database) -> Known:
 
 
 def _store(
-    db: Database, name: str, fetched: Fetched, now: datetime, *, of_its_own: bool
+    db: Database,
+    name: str,
+    fetched: Fetched,
+    now: datetime,
+    *,
+    of_its_own: bool,
+    operator: Operator | None = None,
 ) -> SourceReport:
     """One source's catch, its report and its cursor: all or nothing. A slice of a backfill is
     not `of_its_own`: it says nothing of the source's health and leaves the cursor."""
@@ -181,8 +207,28 @@ def _store(
             message=" ".join(fetched.message.split()),
         )
         if of_its_own:
+            _tell(tx, report, now, operator)
             sources.record(tx, report, fetched.cursor, now)
     return report
+
+
+def _tell(tx: Tx, report: SourceReport, now: datetime, operator: Operator | None) -> None:
+    """The operator hears of it where a source turned bad or is well again: in the log, and by a
+    letter where there is an address."""
+    before = sources.health(tx).get(report.source)
+    last = sources.last_notice(tx, report.source)
+    notice = alarm.due(report, before.healthy_at if before else None, last, now)
+    if notice is None:
+        return
+    how = "is well again" if notice.well else "turned bad"
+    log.warning("source %s %s: %s: %s", notice.source, how, notice.verdict, notice.message)
+    letter = None
+    if operator is not None and operator.address:
+        id_ = operator.message_id(str(LetterKind.NOTICE), f"{notice.source}\0{now.isoformat()}")
+        expires = now + NOTICE_LIVES
+        kind = LetterKind.NOTICE
+        letter = deliveries.enqueue(tx, kind, None, operator.address, id_, now, expires)
+    sources.note(tx, notice, letter)
 
 
 def _one_per_work(fetched: Fetched) -> tuple[list[Listing], list[Listing]]:

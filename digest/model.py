@@ -102,6 +102,19 @@ class SourceReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What the operator is told of a source: that it turned bad, or is `well` again. `since`:
+    when it was last well, or when it turned bad; None: never, or not known."""
+
+    source: str
+    at: datetime
+    well: bool
+    verdict: Verdict
+    message: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Paper:
     """One work under one canonical id, as of one revision."""
 
@@ -357,6 +370,7 @@ class Edition:
 class LetterKind(StrEnum):
     DIGEST = "digest"
     CONFIRMATION = "confirmation"
+    NOTICE = "notice"  # to the site's operator: a source turned bad, or is well again
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +408,7 @@ class Delivery:
     message_id: str
     state: DeliveryState
     created_at: datetime
-    subscriber_key: int
+    subscriber_key: int  # 0: to the operator, who need not be a subscriber
     edition_key: int | None = None
     reason: str | None = None
     attempts: int = 0

@@ -13,8 +13,8 @@ from typing import Any
 
 from digest.deliver.owner import gone
 from digest.deliver.policy import Policy
-from digest.model import Delivery, Edition, LetterKind, Paper, Subscriber
-from digest.store import Database, Tx, deliveries, editions, papers, people
+from digest.model import Delivery, Edition, LetterKind, Notice, Paper, Subscriber
+from digest.store import Database, Tx, deliveries, editions, papers, people, sources
 
 log = logging.getLogger("digest.deliver")
 MOST_PAPERS = 20_000  # pinned texts kept from batch to batch
@@ -24,17 +24,26 @@ Pinned = dict[tuple[str, int], Paper]
 @dataclass(frozen=True, slots=True)
 class Due:
     """A letter to write. `papers` holds those its edition pins (and others) by (id, revision);
-    `document` is the profile as plain data, for a confirmation only."""
+    `document` is the profile as plain data, for a confirmation only; `notice` is what the operator
+    is told, who is no subscriber."""
 
     delivery: Delivery
-    subscriber: Subscriber
+    subscriber: Subscriber | None
     edition: Edition | None = None
     papers: Mapping[tuple[str, int], Paper] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
+    notice: Notice | None = None
 
     @property
     def key(self) -> int:
         return self.delivery.key
+
+    @property
+    def reader(self) -> Subscriber:
+        """Whom a letter is for that is not for the operator. Raises LookupError."""
+        if self.subscriber is None:
+            raise LookupError(f"delivery {self.key} is for nobody who is known")
+        return self.subscriber
 
     @property
     def token(self) -> str:
@@ -106,14 +115,16 @@ class Desk:
         made = editions.by_keys(tx, [row.edition_key for row in rows if row.edition_key])
         who = people.by_keys(tx, {row.subscriber_key for row in rows})
         asked = {row.key for row in rows if row.kind is LetterKind.CONFIRMATION}
+        told = sources.notices_of(tx, [row.key for row in rows if row.kind is LetterKind.NOTICE])
         pinned = self._pinned(tx, made.values())
         return [
             Due(
                 row,
-                who[row.subscriber_key],
+                who.get(row.subscriber_key),
                 made.get(row.edition_key or 0),
                 pinned,
                 people.profile(tx, row.subscriber_key)[0] if row.key in asked else {},
+                told.get(row.key),
             )
             for row in rows
         ]

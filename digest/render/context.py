@@ -8,7 +8,7 @@ from typing import Any
 
 from digest.cadence import describe
 from digest.links import Links, Purpose
-from digest.model import Content, Edition, Paper, Subscriber
+from digest.model import Content, Edition, Notice, Paper, Subscriber
 from digest.render import words
 from digest.render.paper import title_of
 from digest.render.pieces import paper_slot
@@ -16,6 +16,7 @@ from digest.render.pieces import paper_slot
 LONGEST_LEAD = 66  # the title in the subject
 NOTICES = 5
 LONGEST_SUMMARY = 200
+LONGEST_MESSAGE = 400
 
 _LINK_LIKE = re.compile(r"\S*(?:://|www\.|@)\S*", re.IGNORECASE)
 
@@ -94,4 +95,16 @@ def confirmation_context(reader: Subscriber, summary: str, links: Links) -> dict
         "cadence": describe(reader.cadence),
         "summary": words.cut(" ".join(typed.split()), LONGEST_SUMMARY),
         "confirm": links.url(Purpose.CONFIRM, reader.key),
+    }
+
+
+def notice_context(notice: Notice) -> dict[str, Any]:
+    """For email/notice/body.*: what the operator is told of a source."""
+    return {
+        "source": words.plain(notice.source),
+        "well": notice.well,
+        "verdict": str(notice.verdict).replace("_", " "),
+        "message": words.cut(words.plain(notice.message), LONGEST_MESSAGE),
+        "at": words.moment_words(notice.at, "UTC"),
+        "since": words.moment_words(notice.since, "UTC") if notice.since else "",
     }

@@ -22,9 +22,23 @@ from jinja2 import (
 
 from digest.errors import RenderError
 from digest.links import Links, Purpose
-from digest.model import Delivery, Edition, EditionPaper, Letter, Paper, ReasonKind, Subscriber
+from digest.model import (
+    Delivery,
+    Edition,
+    EditionPaper,
+    Letter,
+    Notice,
+    Paper,
+    ReasonKind,
+    Subscriber,
+)
 from digest.render import words
-from digest.render.context import confirmation_context, digest_context, page_context
+from digest.render.context import (
+    confirmation_context,
+    digest_context,
+    notice_context,
+    page_context,
+)
 from digest.render.mime import (
     header,
     headers,
@@ -93,6 +107,7 @@ class Renderer:
         self._paper = self._templates("digest", "paper.txt", "paper.html")
         self._page = self._templates("digest", "page.html")
         self._confirmation = self._templates("confirmation", *BODIES)
+        self._notice = self._templates("notice", *BODIES)
         self._shelf = Shelf(self._both)
         try:
             self._fixed, self._fixed_list = _fixed_headers(site), _fixed_list_headers(site)
@@ -152,6 +167,15 @@ class Renderer:
             return self._letter(delivery, _Written(subject, text.filled({}), html.filled({})), b"")
         except Exception as error:
             raise _named(f"confirmation {delivery.key}", error) from error
+
+    def notice(self, delivery: Delivery, notice: Notice) -> Letter:
+        """The word to the operator that a source turned bad, or is well again. Raises RenderError
+        that names the delivery."""
+        try:
+            subject, text, html = self._frames(self._notice, notice_context(notice))
+            return self._letter(delivery, _Written(subject, text.filled({}), html.filled({})), b"")
+        except Exception as error:
+            raise _named(f"notice {delivery.key}", error) from error
 
     # -------------------------------------------------------------- texts
 

@@ -56,13 +56,14 @@ class Swept:
 def enqueue(
     tx: Tx,
     kind: LetterKind,
-    subscriber: int,
+    subscriber: int | None,
     recipient: str,
     message_id: str,
     now: datetime,
     expires_at: datetime | None = None,
 ) -> int:
-    """Queue a letter that belongs to no edition. Returns its key."""
+    """Queue a letter that belongs to no edition; `subscriber` None: to the operator. Returns its
+    key."""
     row = {
         "kind": str(kind),
         "subscriber": subscriber,
@@ -109,9 +110,9 @@ _CONSENT = (
     t.suppressions.c.reason.label("suppressed"),
 )
 """What decides whether a delivery may go; see `_why_not`."""
-_WITH_CONSENT = t.deliveries.join(t.subscribers, t.subscribers.c.key == d.subscriber).outerjoin(
-    t.suppressions, t.suppressions.c.mailbox == t.subscribers.c.mailbox
-)
+_MAILBOX = func.coalesce(t.subscribers.c.mailbox, func.lower(d.recipient))
+_WITH_PEOPLE = t.deliveries.outerjoin(t.subscribers, t.subscribers.c.key == d.subscriber)
+_WITH_CONSENT = _WITH_PEOPLE.outerjoin(t.suppressions, t.suppressions.c.mailbox == _MAILBOX)
 
 
 def _due(now: datetime) -> Select[Any]:
@@ -130,6 +131,8 @@ def _why_not(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
 def _refused(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
     if row.suppressed is not None:
         return DeliveryState.SUPPRESSED, row.suppressed
+    if row.kind == LetterKind.NOTICE:
+        return _too_late(row, now)
     if row.person == SubscriberState.ENDED:
         return DeliveryState.CANCELLED, row.left or "ended"
     confirming = row.kind == LetterKind.CONFIRMATION
@@ -140,6 +143,10 @@ def _refused(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
     asleep = row.person == SubscriberState.PAUSED and row.paused_until > now
     if not confirming and asleep:
         return DeliveryState.CANCELLED, "paused"
+    return _too_late(row, now)
+
+
+def _too_late(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
     if row.expires_at is not None and row.expires_at <= now:
         return DeliveryState.EXPIRED, "too_late" if row.resends else row.reason or "too_late"
     return None
@@ -263,6 +270,8 @@ def _remember_failures(
         row = held[item.key]
         if item.suppress:
             suppress(tx, row.recipient, item.suppress, now)
+        elif row.subscriber is None:
+            continue
         elif item.soft and count_soft_failure(tx, row.subscriber) >= SOFT_LIMIT:
             suppress(tx, row.recipient, "soft_failures", now)
         elif item.state is DeliveryState.ACCEPTED and row.soft_failures:
@@ -357,7 +366,7 @@ _GOING = (
 )
 _HELD = (
     select(d.key, d.subscriber, d.recipient, d.lease_token, t.subscribers.c.soft_failures)
-    .select_from(t.deliveries.join(t.subscribers, t.subscribers.c.key == d.subscriber))
+    .select_from(_WITH_PEOPLE)
     .where(_SOME, d.state.in_(HELD))
     .order_by(d.key)
     .with_for_update(of=t.deliveries)
@@ -494,7 +503,7 @@ def _delivery(row: Row, state: DeliveryState | None = None, token: str | None = 
         message_id=row.message_id,
         state=state or DeliveryState(row.state),
         created_at=row.created_at,
-        subscriber_key=row.subscriber,
+        subscriber_key=row.subscriber or 0,
         edition_key=row.edition,
         reason=row.reason,
         attempts=row.attempts,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
-from digest.model import BadEntry, SourceReport, Verdict
+from digest.model import BadEntry, Notice, SourceReport, Verdict
 from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.papers import insert_new
@@ -129,6 +129,41 @@ def _report(row: Any) -> SourceReport:
         row.quarantined,
         row.message,
     )
+
+
+def last_notice(tx: Tx, source: str) -> Notice | None:
+    """What the operator was told last of this source."""
+    n = t.notices.c
+    last = select(t.notices).where(n.source == source).order_by(n.key.desc()).limit(1)
+    row = tx.execute(last).one_or_none()
+    return _notice(row) if row else None
+
+
+def note(tx: Tx, notice: Notice, delivery: int | None) -> None:
+    """The operator is told this, by that letter if there is one."""
+    row = {
+        "source": notice.source,
+        "at": notice.at,
+        "well": notice.well,
+        "verdict": str(notice.verdict),
+        "message": notice.message,
+        "since": notice.since,
+        "delivery": delivery,
+    }
+    tx.execute(insert(t.notices), [row])
+
+
+def notices_of(tx: Tx, letters: Sequence[int]) -> dict[int, Notice]:
+    """{delivery: what it tells the operator}."""
+    if not letters:
+        return {}
+    found = tx.execute(select(t.notices).where(t.notices.c.delivery.in_(list(letters))))
+    return {row.delivery: _notice(row) for row in found}
+
+
+def _notice(row: Any) -> Notice:
+    verdict = Verdict(row.verdict)
+    return Notice(row.source, row.at, row.well, verdict, row.message, row.since)
 
 
 def add(tx: Tx, name: str, kind: str, options: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -223,7 +224,7 @@ deliveries = Table(  # outbox and queue at once
     metadata,
     _key(),
     Column("kind", String, nullable=False),
-    _ref("subscriber", "subscribers.key", index=True),
+    _ref("subscriber", "subscribers.key", nullable=True, index=True),  # None: to the operator
     _ref("edition", "editions.key", nullable=True, unique=True),
     Column("recipient", String, nullable=False),
     Column("message_id", String, nullable=False, unique=True),
@@ -303,6 +304,19 @@ fetches = Table(
     Column("backfilled", Integer, nullable=False),
     Column("quarantined", Integer, nullable=False),
     Column("message", Text, nullable=False),
+    Index(None, "source", "at"),
+)
+notices = Table(  # what the operator was told, and by which letter, if there is one
+    "notices",
+    metadata,
+    _key(),
+    Column("source", String, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("well", Boolean, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("since", Utc),
+    _ref("delivery", "deliveries.key", nullable=True, unique=True),
     Index(None, "source", "at"),
 )
 quarantine = Table(
