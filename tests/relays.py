@@ -1,11 +1,11 @@
-"""A real SMTP server on loopback for tests: the counting one of the shared tools."""
+"""Real SMTP servers on loopback, beside tests that are not asynchronous themselves."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -13,16 +13,13 @@ from typing import Any
 
 
 @contextmanager
-def relay(**options: Any) -> Iterator[Any]:
-    """A Sink in a thread of its own: `.port`, `.accepted`. `options` are the Sink's. Needs the
-    fixture `shared`, which puts the tools on the path."""
-    from sink import Sink
-
+def in_a_thread(server: Any) -> Iterator[Any]:
+    """An asynchronous server (one to enter with `async with`) that runs beside the test."""
     ready, loop = threading.Event(), asyncio.new_event_loop()
-    sink, done = Sink(**options), asyncio.Event()
+    done = asyncio.Event()
 
     async def serve() -> None:
-        async with sink:
+        async with server:
             ready.set()
             await done.wait()
         rest = asyncio.all_tasks() - {asyncio.current_task()}
@@ -34,11 +31,19 @@ def relay(**options: Any) -> Iterator[Any]:
     thread.start()
     assert ready.wait(10)
     try:
-        yield sink
+        yield server
     finally:
         loop.call_soon_threadsafe(done.set)
         thread.join(10)
         loop.close()
+
+
+def relay(**options: Any) -> AbstractContextManager[Any]:
+    """A Sink: `.port`, `.accepted`. `options` are its own. Needs the fixture `shared`, which puts
+    the tools on the path."""
+    from sink import Sink
+
+    return in_a_thread(Sink(**options))
 
 
 def letters_in(maildir: Path) -> list[EmailMessage]:
