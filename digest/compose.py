@@ -27,8 +27,8 @@ Lanes = Mapping[str, Sequence[Match]]
 
 
 class Ranked(Protocol):
-    """What matching says of one person: `matches` above the floor, best first; `near` counts
-    what scored just below it, `considered` all that was looked at."""
+    """What matching says of one person: `matches` above the floor, best first; `beyond` counts
+    more that were as good, `near` what scored just below, `considered` all that was looked at."""
 
     @property
     def matches(self) -> Sequence[Match]: ...
@@ -36,6 +36,8 @@ class Ranked(Protocol):
     def near(self) -> int: ...
     @property
     def considered(self) -> int: ...
+    @property
+    def beyond(self) -> int: ...
 
 
 def compose(
@@ -54,7 +56,9 @@ def compose(
         papers=tuple(_edition_paper(match) for match in _in_order(lanes, chosen)),
         considered=ranked.considered,
         near=ranked.near,
-        over_budget=_good(lanes) - sum(match.section != TRENDING for match in chosen),
+        over_budget=ranked.beyond
+        + _good(lanes)
+        - sum(match.section != TRENDING for match in chosen),
         notices=tuple(notices),
     )
 

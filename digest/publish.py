@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from digest import cadence, profiles
+from digest import cadence, identity, profiles
 from digest.compose import compose
 from digest.errors import ProfileError
 from digest.links import Links
@@ -210,7 +210,7 @@ def _rank(db: Database, group: Sequence[_Person], shelf: Shelf) -> None:
     """Rank everybody of the group whose profile could be read and who takes mail."""
     able = [person for person in group if person.profile and not person.suppressed]
     with db.reading() as tx:
-        texts = papers.find(tx, {id_ for person in able for id_ in _examples(person)})
+        texts = papers.find(tx, {_canonical(id_) for person in able for id_ in _examples(person)})
     readers = [_reader(person, texts) for person in able]
     for person, ranking in zip(able, shelf.prepared.rank(readers), strict=True):
         person.ranking = _with_carried(ranking, person.carried, shelf)
@@ -224,9 +224,15 @@ def _examples(person: _Person) -> list[str]:
     return [*seeds, *said.likes, *said.dislikes]
 
 
+def _canonical(id_: str) -> str:
+    """An id as people type it (`2410.16794v2`, an address) as the store knows it."""
+    return identity.parse(id_) or id_
+
+
 def _reader(person: _Person, texts: Mapping[str, Paper]) -> Reader:
     assert person.profile is not None
-    known = {id_: texts[id_] for id_ in _examples(person) if id_ in texts}
+    asked = {id_: texts.get(_canonical(id_)) for id_ in _examples(person)}
+    known = {id_: paper for id_, paper in asked.items() if paper is not None}
     return Reader(person.profile, person.due.feedback, known, person.window)
 
 
@@ -295,7 +301,7 @@ def _pairs(
 def _compose(person: _Person, notices: Sequence[str]) -> Content | SkipReason:
     if person.suppressed:
         return SkipReason.SUPPRESSED
-    if person.profile is None or person.ranking is None:
+    if person.profile is None or person.ranking is None or person.ranking.error:
         return SkipReason.PROFILE_FAILED
     return compose(person.profile, person.ranking, person.sent, notices)
 

@@ -262,3 +262,17 @@ def test_a_database_that_fails_leaves_nothing_half_done(db, press, monkeypatch):
     assert made(db) == []
     assert publish(press, BEGIN + WEEK).queued == 1
     assert [edition.state for edition in made(db)] == [EditionState.QUEUED]
+
+
+def test_a_seed_counts_however_its_id_was_written(db, press):
+    seed = Listing(("arxiv:2410.16794",), "Sand flows", "How dry sand flows through a gap.")
+    with db.writing() as tx:
+        papers.remember(tx, "arxiv", [seed], BEGIN - DAY)
+    wish = {"name": "Sand", "seeds": ["https://arxiv.org/abs/2410.16794v2"]}
+    join(db, interest=[wish], floor="relaxed")
+    others = [f"Quite another matter {word}" for word in ("a", "b", "c", "d", "e")]
+    announce(db, BEGIN + DAY, "Dry sand flows through a gap", *others)
+    publish(press, BEGIN + WEEK)
+    [edition] = made(db)
+    said = {reason.what for paper in edition.content.papers for reason in paper.reasons}
+    assert "arxiv:2410.16794" in said
