@@ -275,6 +275,14 @@ def test_what_the_feed_dropped_between_two_looks_is_found_a_day_later() -> None:
     assert (again.verdict, len(service.asked) - before) == (Verdict.QUIET, 1)
 
 
+def test_a_quiet_feed_is_not_quiet_where_the_api_brings_papers() -> None:
+    service = Service()
+    service.items = [item("600001")]
+    cursor = fetch(service.source(), MONDAY).cursor
+    service.posted["2025-09-15"] = [row("600002")]
+    assert fetch(service.source(), MONDAY + DAY, cursor).verdict is Verdict.OK
+
+
 def test_days_on_which_we_were_down_are_asked_for_and_a_day_that_fails_is_asked_again() -> None:
     service = Service()
     service.items = [item("600001")]

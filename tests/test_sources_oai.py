@@ -71,7 +71,7 @@ class Service:
     def past(
         self, since: date = SINCE, until: date = UNTIL, categories: tuple[str, ...] = ("cs.LG",)
     ) -> list[Fetched]:
-        made = spec("arxiv", base_url=MIRROR, categories=list(categories), timeout=1.5)
+        made = spec("arxiv", base_url=MIRROR, categories=list(categories), timeout=0.8)
         source = ArxivSource(made, web_of(self))
 
         async def parts() -> list[Fetched]:

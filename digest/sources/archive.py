@@ -87,12 +87,17 @@ def filled(
     said = _said(owed, missed, failed, through)
     return replace(
         fetched,
-        verdict=failed.verdict if failed and worse else fetched.verdict,
+        verdict=failed.verdict if failed and worse else _with(fetched.verdict, missed),
         message="; ".join(filter(None, (fetched.message, said))),
         backfill=(*fetched.backfill, *papers),
         bad=(*fetched.bad, *(bad for part in slices for bad in part.bad)),
         cursor=cursor,
     )
+
+
+def _with(verdict: Verdict, missed: int) -> Verdict:
+    """A feed that is quiet is not so where the archive brought papers."""
+    return Verdict.OK if missed and verdict in {Verdict.QUIET, Verdict.NOT_MODIFIED} else verdict
 
 
 def _said(owed: Owed, missed: int, failed: Slice | None, through: date | None) -> str:
