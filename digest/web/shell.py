@@ -37,7 +37,7 @@ HEADERS = {
 
 
 PURPOSES = {str(purpose) for purpose in Purpose}
-ROOMS = {"", "subscribe", "hooks", "healthz", "readyz", "site.css", "site.js"}
+ROOMS = {"", "subscribe", "hooks", "healthz", "readyz", "metrics", "site.css", "site.js"}
 
 
 class Shell:

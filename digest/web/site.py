@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from digest.errors import Broken, DigestError, Refused, TokenError
-from digest.web import confirm, feedback, front, health, hooks, leave, letter, preferences
+from digest.web import confirm, feedback, front, health, hooks, leave, letter, metrics, preferences
 from digest.web.pages import ASSETS, Pages
 from digest.web.parts import House, SiteParts
 from digest.web.shell import Shell, log, told
@@ -99,6 +99,7 @@ def _routes(house: House) -> list[Route]:
         post("/hooks/{provider}", hooks.take),
         Route("/healthz", health.healthz, methods=["GET"]),
         get("/readyz", health.readyz),
+        get("/metrics", metrics.show),
         *(get(f"/{name}", partial(_asset, name)) for name in ASSETS),
     ]
 
