@@ -161,6 +161,7 @@ def upgrade() -> None:
         "paper_ids",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("paper", sa.Integer(), nullable=False),
+        sa.Column("at", digest.store.tables.Utc(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_paper_ids_paper"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_paper_ids")),
     )

@@ -71,6 +71,7 @@ def show(
         "revisions": history.revisions,
         "listings": history.listings,
         "signal_history": history.signals,
+        "ids": history.ids,
     }
     if as_json:
         return print_json(data)
@@ -128,7 +129,9 @@ def search(
     try:
         with open_app().db.reading() as tx:
             hits = matching_query(query, papers.walk(tx))
-            found = sorted(hits, key=lambda p: (p.first_seen is not None, p.first_seen, p.id), reverse=True)
+            found = sorted(
+                hits, key=lambda p: (p.first_seen is not None, p.first_seen, p.id), reverse=True
+            )
     except QueryError as error:
         raise Refused(f"query {query!r}: {error}") from None
     _show(list(islice(found, limit or None)), as_json, "no paper meets that query")

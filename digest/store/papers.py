@@ -147,19 +147,24 @@ class History:
     revisions: tuple[dict[str, Any], ...]
     listings: tuple[dict[str, Any], ...]
     signals: tuple[dict[str, Any], ...]
+    ids: tuple[dict[str, Any], ...] = ()  # and since when: a DOI that came later is a publication
 
 
 def history(tx: Tx, key: int) -> History:
-    """Every revision, listing and signal of one paper, oldest first."""
+    """Every revision, listing, signal and id of one paper, oldest first."""
     columns = t.revisions.c
     shown = (columns.revision, columns.version, columns.announce, columns.source)
     revisions = select(*shown, columns.seen_at, columns.title).where(columns.paper == key)
     listings = select(t.listings.c.source, t.listings.c.first_at).where(t.listings.c.paper == key)
+    known_by = select(t.paper_ids.c.id, t.paper_ids.c.at).where(
+        t.paper_ids.c.paper == key, ~t.paper_ids.c.id.startswith(WEAK)
+    )
     values = select(t.signals.c.name, t.signals.c.day, t.signals.c.value)
     return History(
         _rows(tx, revisions.order_by(columns.revision)),
         _rows(tx, listings.order_by(t.listings.c.first_at)),
         _rows(tx, values.where(t.signals.c.paper == key).order_by(t.signals.c.day)),
+        _rows(tx, known_by.order_by(t.paper_ids.c.at, t.paper_ids.c.id)),
     )
 
 
@@ -179,7 +184,7 @@ def remember(tx: Tx, source: str, listings: Sequence[Listing], now: datetime) ->
     at_last = _announce(tx, [key for item, key in stored if item.announce not in REPLACED], seen)
     revised = _revise(tx, source, stored, now)
     everything = [*zip(fresh, keys, strict=True), *stored]
-    _note_ids(tx, everything)
+    _note_ids(tx, everything, now)
     _note_listed(tx, source, everything, now)
     _note_signals(tx, everything, now)
     new = (*(item.ids[0] for item in fresh), *at_last)
@@ -363,8 +368,12 @@ def _versions(tx: Tx, keys: Collection[int]) -> dict[int, int]:
     }
 
 
-def _note_ids(tx: Tx, pairs: Sequence[tuple[Listing, int]]) -> None:
-    rows = [{"id": id_, "paper": key} for item, key in pairs for id_ in dict.fromkeys(item.ids)]
+def _note_ids(tx: Tx, pairs: Sequence[tuple[Listing, int]], now: datetime) -> None:
+    rows = [
+        {"id": id_, "paper": key, "at": now}
+        for item, key in pairs
+        for id_ in dict.fromkeys(item.ids)
+    ]
     if rows:
         tx.execute(insert_new(tx, t.paper_ids), rows)
 

@@ -82,6 +82,7 @@ paper_ids = Table(  # every id of every paper, the canonical one among them
     metadata,
     Column("id", String, primary_key=True),
     _ref("paper", "papers.key", index=True),
+    Column("at", Utc),  # since when it is known: a DOI that came later is a publication
 )
 revisions = Table(  # the texts; an edition pins one, so that a letter never changes
     "revisions",
