@@ -6,7 +6,7 @@ Start reading here:
     subscribe.py  verb 2: people come, change their minds, pause and leave
     publish.py    verb 3: match and compose: an edition for each person who is due
     deliver.py    verb 4: lease, render, send, record the outcome
-    app.py        the root: settings become concrete parts; the clock enters here
+    app/          the root: settings become concrete parts; the clock enters here
 """
 
 __version__ = "0.1.0"

@@ -4,27 +4,23 @@ which the clock, the network and randomness come in. Plug-ins are found by entry
 from __future__ import annotations
 
 import asyncio
-import gc
 import multiprocessing
-import os
 import random
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
-from functools import cache, cached_property
-from importlib.metadata import EntryPoint, entry_points
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, seeds, subscribe
-from digest.config import Settings, SourceSettings
+from digest.app.plugins import build_source, source_spec, spec_of
+from digest.app.process import calm_gc, the_matcher
+from digest.app.secret import embedded_database, kept_secret, new_token, secret_file
+from digest.config import Settings
 from digest.deliver import Due as LetterDue
 from digest.deliver import Flag, Policy, Progress, RelayState
 from digest.deliver.owner import me
@@ -55,7 +51,6 @@ Clock = Callable[[], datetime]
 """What time it is, aware, UTC."""
 
 MANY = 500  # people due from which publishing gets a process of its own
-SOURCES, TRANSPORTS = "digest.sources", "digest.transports"
 
 
 def wall_clock() -> datetime:
@@ -130,7 +125,7 @@ class App:
         if self.settings.secret_key is not None:
             return self.settings.secret_key.get_secret_value()
         if (path := secret_file(self.settings)) is not None:
-            return _kept_secret(path)
+            return kept_secret(path)
         raise ConfigError(["no secret key to sign links with; set $DIGEST_SECRET_KEY or ..._FILE"])
 
     @cached_property
@@ -203,7 +198,7 @@ class App:
 
     def specs(self) -> list[SourceSpec]:
         """Every source: those of the configuration, then those added by command."""
-        configured = [_spec(source) for source in self.settings.sources]
+        configured = [spec_of(source) for source in self.settings.sources]
         names = {spec.name for spec in configured}
         with self.db.reading() as tx:
             added = stored_sources.health(tx).values()
@@ -394,91 +389,3 @@ def publish_job(settings: Settings, now: datetime) -> Published:
 def _ended_early(counts: Mapping[str, int]) -> bool:
     """The relay must be left alone: a try right now would be one too many."""
     return bool(counts.keys() - {str(kind) for kind in (*OutcomeKind, *DeliveryState)})
-
-
-def source_spec(name: str, kind: str, options: Mapping[str, Any]) -> SourceSpec:
-    """A source as a command gives it: what every source takes, and the kind's own keys. Raises
-    ConfigError with every fault."""
-    try:
-        given = SourceSettings.model_validate({**options, "name": name, "kind": kind})
-    except ValueError as error:
-        faults = error.errors() if isinstance(error, ValidationError) else []
-        said = [f"source {name!r}: {fault['loc'][0]}: {fault['msg']}" for fault in faults]
-        raise ConfigError(said or [f"source {name!r}: {error}"]) from None
-    return _spec(given)
-
-
-def _spec(source: SourceSettings) -> SourceSpec:
-    return SourceSpec(source.name, source.kind, source.options, source.timeout, source.max_bytes)
-
-
-def build_source(spec: SourceSpec, web: Any) -> Source:
-    """A source of the kind that the spec names. Raises ConfigError for what it cannot take."""
-    kinds = plugins(SOURCES)
-    if spec.kind not in kinds:
-        known = ", ".join(sorted(kinds))
-        raise ConfigError([f"source {spec.name}: no kind {spec.kind!r}; there are: {known}"])
-    made: Source = kinds[spec.kind].load()(spec, web)
-    return made
-
-
-def plugins(group: str) -> dict[str, EntryPoint]:
-    """{name: entry point} of one socket."""
-    return {point.name: point for point in entry_points(group=group)}
-
-
-def new_token() -> str:
-    """An unguessable word: a lease's token, a new secret."""
-    return secrets.token_urlsafe(24)
-
-
-def secret_file(settings: Settings) -> Path | None:
-    """Where an embedded site keeps its secret: beside the database; None for a server."""
-    path = embedded_database(settings)
-    return path and path.with_name("digest.secret")
-
-
-def embedded_database(settings: Settings) -> Path | None:
-    """The file of an embedded database; None for a server."""
-    url = settings.database.url
-    name = url.removeprefix("sqlite:///")
-    return Path(name) if name != url else None
-
-
-def _kept_secret(path: Path) -> str:
-    """The secret in this file, made now if need be, readable by its owner only.
-
-    Made whole under another name and then linked, so that of two processes that begin at once
-    both read the same one, and a crash leaves none that is empty.
-    """
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{new_token()[:8]}")
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-                new.write(new_token() + "\n")
-            with suppress(FileExistsError):
-                os.link(draft, path)
-        except OSError as error:
-            mend = "set $DIGEST_SECRET_KEY instead"
-            raise Broken(f"secret {path}: {error.strerror}; {mend}") from None
-        finally:
-            draft.unlink(missing_ok=True)
-    if not (secret := path.read_text(encoding="utf-8").strip()):
-        raise Broken(f"secret {path} is empty; restore it from a backup, or remove it")
-    return secret
-
-
-@cache
-def the_matcher() -> Matcher:
-    """One for the process: it remembers what texts hold, whichever App asks."""
-    from digest.matching.lexical import LexicalMatcher  # numpy and scipy: only where needed
-
-    return LexicalMatcher()
-
-
-@cache
-def calm_gc() -> None:
-    """Look for reference cycles less often: batches make and drop millions of small values, none
-    of them in cycles, and looking took a third of publishing's time."""
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 1000)

@@ -1,0 +1,24 @@
+"""What is shared by everything in one process, and the clock."""
+
+from __future__ import annotations
+
+import gc
+from functools import cache
+
+from digest.matching import Matcher
+
+
+@cache
+def the_matcher() -> Matcher:
+    """One for the process: it remembers what texts hold, whichever App asks."""
+    from digest.matching.lexical import LexicalMatcher  # numpy and scipy: only where needed
+
+    return LexicalMatcher()
+
+
+@cache
+def calm_gc() -> None:
+    """Look for reference cycles less often: batches make and drop millions of small values, none
+    of them in cycles, and looking took a third of publishing's time."""
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)
