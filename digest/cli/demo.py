@@ -118,9 +118,8 @@ async def _ask(app: App) -> int:
         await asyncio.wait_for(app.ingest(on_progress=reports.append), PATIENCE)
     for report in reports:
         why = "" if report.verdict.healthy else f" ({cut(report.message, 60)})"
-        say(
-            f"3/5 asked       {report.source}: {report.verdict}, {counted(report.new, 'new paper')}{why}"
-        )
+        new = counted(report.new, "new paper")
+        say(f"3/5 asked       {report.source}: {report.verdict}, {new}{why}")
     return sum(report.new for report in reports)
 
 
