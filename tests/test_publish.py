@@ -20,6 +20,7 @@ from digest.model import (
     EditionState,
     EndReason,
     Listing,
+    ReasonKind,
     SkipReason,
     SourceReport,
     Verdict,
@@ -276,3 +277,16 @@ def test_a_seed_counts_however_its_id_was_written(db, press):
     [edition] = made(db)
     said = {reason.what for paper in edition.content.papers for reason in paper.reasons}
     assert "arxiv:2410.16794" in said
+
+
+def test_a_paper_somebody_liked_is_called_liked_and_not_a_seed(db, press):
+    ada = join(db, interest=[{"name": "Sand", "terms": ["sand"]}], floor="relaxed")
+    known = Listing(("arxiv:2410.16794",), "Sand flows", "How dry sand flows through a gap.")
+    with db.writing() as tx:
+        papers.remember(tx, "arxiv", [known], BEGIN - DAY)
+        people.rate(tx, ada.key, "arxiv:2410.16794", 1, BEGIN)
+    announce(db, BEGIN + DAY, "Dry sand flows through a gap", "Of quite another matter")
+    publish(press, BEGIN + WEEK)
+    [edition] = made(db)
+    close = [r for p in edition.content.papers for r in p.reasons if r.kind is ReasonKind.SEED]
+    assert [(reason.what, reason.where) for reason in close] == [("arxiv:2410.16794", "liked")]

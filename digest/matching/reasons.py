@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import overload
 
@@ -78,6 +79,7 @@ class Explainer:
         rows = range(len(asked.wishes)) if pick.wish < 0 else [pick.wish]
         for row in rows:
             found += self._of_wish(asked.wishes[row], block, start + row, examples, pick)
+        found = [_as_liked(reason, asked, examples) for reason in found]
         distinct = dict.fromkeys(reason for reason in found if reason not in popular)
         first = popular if pick.wish == POPULAR else []
         last = popular if pick.wish != POPULAR else []
@@ -166,6 +168,14 @@ class Explainer:
                 self._spellings.clear()
             self._spellings[paper] = Spellings(self._shelf, paper)
         return self._spellings[paper]
+
+
+def _as_liked(reason: Reason, asked: Asked, examples: Sequence[Paper]) -> Reason:
+    """A paper that the reader liked is called so, not a seed."""
+    if reason.kind is not ReasonKind.SEED:
+        return reason
+    liked = {examples[index].id for index in asked.likes}
+    return replace(reason, where="liked") if reason.what in liked else reason
 
 
 def _title_first(reasons: Iterable[Reason]) -> list[Reason]:
