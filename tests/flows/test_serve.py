@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commanding import ADA, HOUR, MONDAY, PAPERS, Site, with_ada, with_papers
+from commanding import ADA, HOUR, MONDAY, PAPERS, SAMPLE, Site, with_ada, with_papers
 from relays import in_a_thread, letters_in, relay
 from scripted_relay import ScriptedRelay
 
@@ -29,6 +29,7 @@ from digest.store import Database
 DIGEST = (sys.executable, "-c", "from digest.cli import main; main()")
 PATIENCE = 30.0  # seconds until a test gives up waiting
 PROMISED = 15  # seconds in which SIGTERM ends the daemon
+LANES = 2
 WEEK = 7 * 24 * HOUR
 
 
@@ -46,7 +47,7 @@ def configure(site: Site, port: int) -> Path:
     return site.write(
         "digest.toml",
         f'[site]\nurl = "http://digest.test"\n[database]\nurl = "sqlite:///{site.folder}/digest.db"\n'
-        f'[mail]\nfrom = "Paper Digest <digest@example.org>"\n[smtp]\nport = {port}\nlanes = 2\n'
+        f'[mail]\nfrom = "Paper Digest <digest@example.org>"\n[smtp]\nport = {port}\nlanes = {LANES}\n'
         '[web]\nlisten = "127.0.0.1:0"\n',
     )
 
@@ -145,25 +146,29 @@ def test_a_visitor_confirms_by_mail_and_gets_a_letter(site: Site, shared: Path) 
 # ---------------------------------------------------------------- ends
 
 
-def test_the_end_waits_for_a_relay_that_has_a_letter_in_hand(site: Site) -> None:
-    with_ada(with_papers(site))
-    had, go = threading.Event(), threading.Event()
+def test_the_end_waits_for_letters_on_the_wire_and_begins_no_other(site: Site) -> None:
+    for name in ("ines", "mira", "yusuf"):
+        add = ("subscriber", "add", f"{name}@example.org", "--confirmed", "--profile")
+        site(*add, SAMPLE / "mira.toml", now=MONDAY - WEEK)
+    with_papers(site)
+    had, go = threading.Semaphore(0), threading.Event()
 
     async def dot() -> str:
-        had.set()
+        had.release()
         await asyncio.to_thread(go.wait, PATIENCE)
         return "250 2.0.0 at last"
 
     with in_a_thread(ScriptedRelay({"dot": dot})) as hanging:
         configure(site, hanging.port)
         with serving(site, "--no-web") as daemon:
-            assert had.wait(PATIENCE), daemon.log.read_text()
+            for _ in range(LANES):
+                assert had.acquire(timeout=PATIENCE), daemon.log.read_text()
             daemon.process.send_signal(signal.SIGTERM)
             with pytest.raises(subprocess.TimeoutExpired):
                 daemon.process.wait(0.5)
             go.set()
             assert daemon.process.wait(PROMISED) == 0
-    assert letters(site) == {ADA: "accepted"}
+    assert sorted(letters(site).values()) == ["accepted", "accepted", "queued"]
 
 
 def test_after_a_kill_it_starts_again_and_knows_what_it_cannot_know(site: Site) -> None:
