@@ -47,7 +47,8 @@ def configure(site: Site, port: int) -> Path:
     return site.write(
         "digest.toml",
         f'[site]\nurl = "http://digest.test"\n[database]\nurl = "sqlite:///{site.folder}/digest.db"\n'
-        f'[mail]\nfrom = "Paper Digest <digest@example.org>"\n[smtp]\nport = {port}\nlanes = {LANES}\n'
+        '[mail]\nfrom = "Paper Digest <digest@example.org>"\n'
+        f"[smtp]\nport = {port}\nlanes = {LANES}\n"
         '[web]\nlisten = "127.0.0.1:0"\n',
     )
 
