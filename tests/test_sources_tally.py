@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -70,12 +69,6 @@ def test_a_whole_feed_is_counted_once_a_day_and_is_ok(shared: Path) -> None:
         verdicts.append(found.verdict)
     assert verdicts == [Verdict.OK, *[Verdict.NOT_MODIFIED] * 3]
     assert len(small(replay)) == 2
-
-
-def test_a_count_in_the_middle_of_a_long_history_is_not_doubted() -> None:
-    cursor = {"counts": json.dumps({"1": [50, 60, 70, 80, 90, 100, 110, 120, 130, 140]})}
-    doubted = [shown for shown in (40, 55, 95, 105, 135, 150) if tally.due(cursor, DAY, shown, NOW)]
-    assert doubted == [40, 55, 135, 150]
 
 
 def test_an_index_that_is_behind_is_asked_again_hours_later() -> None:

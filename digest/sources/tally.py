@@ -2,15 +2,15 @@
 
 A feed that was cut in half looks like a quiet day to those who have no history. So the API is
 asked, in two small requests: when some of the papers shown were submitted, by its own dates, and
-how many it has of that time. It is asked once for an announcement, and only where the feed's count
-is far from the middle of what was seen, or too little was seen.
+how many it has of that time, once for each announcement. History does not spare the asking: half
+of a large announcement is an ordinary number.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Protocol
 
 from digest.sources import eastern
@@ -18,10 +18,8 @@ from digest.sources.gaps import AGAIN
 
 SAMPLE = 9  # papers of the announcement whose dates are asked for
 KNOWN = 0.8  # of them that the API must know, else its index is behind
-PLAIN = 10  # earlier counts without which every announcement is counted
-OUTER = 0.2  # of the earlier counts below or above which one is far from the middle
 SHORT = 0.7  # of what the API counts
-FEW = 10  # papers; what is smaller differs by chance
+FEW = 4  # papers; what is smaller differs by chance
 
 
 class Api(Protocol):
@@ -40,11 +38,8 @@ def due(cursor: Mapping[str, str], day: date, shown: int, now: datetime) -> bool
     said = _said(cursor, day)
     if said.get("total") is not None or not shown:
         return False
-    if "asked" in said and timedelta(0) <= now - datetime.fromisoformat(said["asked"]) < AGAIN:
-        return False
-    before = [n for each in json.loads(cursor.get("counts", "{}")).values() for n in each]
-    below, above = sum(n < shown for n in before), sum(n > shown for n in before)
-    return len(before) < PLAIN or min(below, above) < len(before) * OUTER
+    lately = "asked" in said and now - datetime.fromisoformat(said["asked"]) < AGAIN
+    return not lately
 
 
 async def ask(api: Api, day: date, ids: Sequence[str]) -> int | None:
