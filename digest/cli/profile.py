@@ -113,7 +113,7 @@ def import_(
     interest: Annotated[str, typer.Option(help="What to call it; else by the file's name.")] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Take a library of papers as seeds, and lists of people as follows. Twice does no more."""
+    """Read a library as seeds, and people to follow. The same file twice changes nothing."""
     from digest.cli.library import as_row, library, take, tell
     from digest.profiles.imports import called
 
