@@ -198,7 +198,7 @@ def keep(tx: Tx, source: str, listings: Sequence[Listing], now: datetime) -> int
     homes, _ = _homes(tx, listings)
     fresh = [item for item, key in zip(listings, homes, strict=True) if key is None]
     keys = _insert(tx, source, fresh, now, None)
-    _note_ids(tx, list(zip(fresh, keys, strict=True)))
+    _note_ids(tx, list(zip(fresh, keys, strict=True)), now)
     return len(fresh)
 
 
