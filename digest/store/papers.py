@@ -13,16 +13,16 @@ from sqlalchemy import Select, and_, bindparam, func, insert, select, update
 from digest.model import Announce, Listing, Paper, Window
 from digest.store import tables as t
 from digest.store.database import Tx
+from digest.store.history import history as history
 from digest.store.merge import merge
+from digest.store.rows import WEAK, dialect_insert
 from digest.store.rows import chunks as chunks
-from digest.store.rows import dialect_insert
 from digest.store.rows import insert_new as insert_new
 from digest.store.turns import close_until as close_until
 from digest.store.turns import not_in_a_closed_window, one_at_a_time
 
 REPLACED = {Announce.REPLACE, Announce.REPLACE_CROSS}
 NEVER = datetime.min.replace(tzinfo=UTC)  # where a paper that nobody announced stands
-WEAK = "ta:"  # title-and-author ids: used only where no strong id is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,34 +138,6 @@ def walk(tx: Tx, batch: int = 1000) -> Iterator[Paper]:
 
 def count(tx: Tx) -> int:
     return tx.execute(select(func.count()).select_from(t.papers)).scalar_one()
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What `paper show` tells besides the text."""
-
-    revisions: tuple[dict[str, Any], ...]
-    listings: tuple[dict[str, Any], ...]
-    signals: tuple[dict[str, Any], ...]
-    ids: tuple[dict[str, Any], ...] = ()  # and since when: a DOI that came later is a publication
-
-
-def history(tx: Tx, key: int) -> History:
-    """Every revision, listing, signal and id of one paper, oldest first."""
-    columns = t.revisions.c
-    shown = (columns.revision, columns.version, columns.announce, columns.source)
-    revisions = select(*shown, columns.seen_at, columns.title).where(columns.paper == key)
-    listings = select(t.listings.c.source, t.listings.c.first_at).where(t.listings.c.paper == key)
-    known_by = select(t.paper_ids.c.id, t.paper_ids.c.at).where(
-        t.paper_ids.c.paper == key, ~t.paper_ids.c.id.startswith(WEAK)
-    )
-    values = select(t.signals.c.name, t.signals.c.day, t.signals.c.value)
-    return History(
-        _rows(tx, revisions.order_by(columns.revision)),
-        _rows(tx, listings.order_by(t.listings.c.first_at)),
-        _rows(tx, values.where(t.signals.c.paper == key).order_by(t.signals.c.day)),
-        _rows(tx, known_by.order_by(t.paper_ids.c.at, t.paper_ids.c.id)),
-    )
 
 
 # ------------------------------------------------------------------ remembering
@@ -475,7 +447,3 @@ def _other_ids(tx: Tx, keys: Collection[int]) -> dict[int, list[str]]:
         ):
             found[row.paper].append(row.id)
     return found
-
-
-def _rows(tx: Tx, question: Select[Any]) -> tuple[dict[str, Any], ...]:
-    return tuple(dict(row._mapping) for row in tx.execute(question))

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from digest.store.database import Tx
 
+WEAK = "ta:"  # title-and-author ids: used only where no strong id is known
 CHUNK = 400  # ids in one question: below every database's limit of parameters
 
 
