@@ -21,6 +21,7 @@ from digest.text import (
     excerpt,
     split_authors,
     surname,
+    symbols,
     words,
 )
 
@@ -222,3 +223,57 @@ def test_real_authors_stay_as_many_as_they_are(shared: Path) -> None:
         p for p in papers if len(split_authors(", ".join(p["authors"]))) == len(set(p["authors"]))
     ]
     assert len(kept) / len(papers) > 0.99
+
+
+FORMULAS = [
+    ("<math><msup><mi>x</mi><mn>2</mn></msup></math>", "x²"),
+    (
+        "<mml:math><mml:msub><mml:mi>H</mml:mi><mml:mn>2</mml:mn></mml:msub>"
+        "<mml:mi>O</mml:mi></mml:math>",
+        "H₂O",
+    ),
+    (
+        "<mml:math><mml:msup><mml:mn>10</mml:mn><mml:mrow><mml:mo>-</mml:mo><mml:mn>3</mml:mn>"
+        "</mml:mrow></mml:msup></mml:math>",
+        "10⁻³",
+    ),
+    ("<math><msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup></math>", "x_i²"),
+    (
+        "<math><mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mi>c</mi></mfrac></math>",
+        "(a+b)/c",
+    ),
+    ("<math><msqrt><mi>x</mi><mo>+</mo><mi>y</mi></msqrt></math>", "√(x+y)"),
+    ("<math><msup><mi>x</mi></math> and <mn>2</mn></msup>", "x and 2"),
+    ("<math><msup><mi>x</mi><mn><mn>2</mn></msup></math>", "x2"),
+]
+
+
+@pytest.mark.parametrize(("written", "shown"), FORMULAS, ids=[shown for _, shown in FORMULAS])
+def test_mathml_is_written_in_a_line(written: str, shown: str) -> None:
+    assert clean_abstract(written) == shown
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (r"$O(n\log n)$", "O(n log n)"),
+        (r"$\log\log n + x\sin\theta$", "log log n + x sin θ"),
+        (r"$\arg\min_\theta \max_i f$", "arg min_θ max_i f"),
+        (r"$a\in B$, $2\times 3$, $X\to Y$", "a ∈ B, 2 × 3, X → Y"),
+        (r"$p(x\mid y)$", "p(x | y)"),
+        (r"$a\le b$ and $n\to\infty$", "a ≤ b and n→∞"),
+    ],
+)
+def test_words_and_signs_of_a_formula_do_not_run_into_each_other(written: str, shown: str) -> None:
+    assert clean_abstract(written) == shown
+
+
+LISTED = sorted({*symbols.symbols(), *symbols.FUNCTIONS, *symbols.ACCENTS, *symbols.DROPPED})
+AROUND = st.sampled_from(["{}", " ", "{x}", "_1", "^2", "$", "(", "a", "", "{\\bf y}", "[b]{c}"])
+
+
+@given(st.lists(st.tuples(st.sampled_from(LISTED), AROUND), min_size=1, max_size=8), st.booleans())
+@settings(deadline=None)
+def test_no_macro_that_is_listed_is_left(said: list[tuple[str, str]], math: bool) -> None:
+    raw = "We show " + " ".join(f"\\{name}{after}" for name, after in said) + " here."
+    assert "\\" not in clean_abstract(f"${raw}$" if math else raw)

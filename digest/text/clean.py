@@ -8,6 +8,7 @@ import unicodedata
 
 import nh3
 
+from digest.text.mathml import flattened
 from digest.text.tex import from_tex, has_tex, scripted
 
 MAX_TITLE = 500
@@ -110,7 +111,7 @@ def _without_tags(text: str) -> str:
     text = _HEADING.sub(" ", text.replace("<![CDATA[", "").replace("]]>", ""))
     text = _SCRIPT.sub(lambda m: scripted(m[2].strip(), up=m[1].lower() == "sup"), text)
     text = _BLOCK.sub(lambda m: " " + m[0], text)
-    text = _FORMULA.sub("", _SOURCE.sub("", text))
+    text = _FORMULA.sub("", flattened(_SOURCE.sub("", text)))
     text = _NOT_A_TAG.sub("&lt;", text.replace("&", "&amp;"))
     closed, end, rest = text.rpartition("-->")
     text = closed + end + rest.replace("<!--", "&lt;!--")  # one never closed swallows nothing

@@ -20,6 +20,13 @@ ACCENTS = {
     "ddot": "\u0308", "acute": "\u0301", "grave": "\u0300", "check": "\u030c", "breve": "\u0306",
     "mathring": "\u030a",
 }  # fmt: skip
+FUNCTIONS = {  # not \deg, which people write for degrees
+    name: name
+    for name in _names(
+        "arccos arcsin arctan arg cos cosh cot coth csc det dim exp gcd hom inf ker lg lim"
+        " liminf limsup ln log max min Pr sec sin sinh sup tan tanh argmin argmax"
+    )
+}
 UMLAUTS = set("aeiouyAEIOUYı")  # `\"h` is a quotation mark that was escaped twice
 OURS = {
     "deg": "°", "degree": "°", "eg": "e.g.", "ie": "i.e.", "etc": "etc.", "etal": "et al.",

@@ -18,6 +18,7 @@ from digest.text.symbols import (
     DINGS,
     DOWN,
     DROPPED,
+    FUNCTIONS,
     SECOND_ONLY,
     SILENT,
     UMLAUTS,
@@ -32,6 +33,7 @@ _WORD_IN_BRACES = re.compile(r"(?<![\^_])\{(\w[\w-]*)\}")
 _BEFORE_STOP = re.compile(r"\s+(?=[.,;](?:\s|$))")  # where a citation was
 _DEPTH = 40  # groups inside groups; deeper ones are read flat
 _MATH_SPAN = 1500  # characters a formula may have
+_BETWEEN = set("∈∉∋⊂⊆⊃⊇×·∘≤≥≪≫≈≃≅∼≡≠→←↔⇒⇔↦∪∩±∓∧∨⊕⊗∣|∥=<>∝≺≻⊥")
 _LEFT_OVER = re.compile(r"\\+(?=[A-Za-z])|\\")
 
 
@@ -253,12 +255,27 @@ class _Reader:
 
     def _shown(self, name: str) -> str:
         """A symbol of the table; else the macro's argument; else its name."""
+        if name in FUNCTIONS:
+            return self._apart(FUNCTIONS[name])
         if (symbol := symbols().get(name)) is not None:
             self._empty_group()
-            return symbol
+            return self._balanced(symbol)
         if self._peek() == "{" and not self._empty_group():
             return ""  # the group that follows is shown in its turn
         return name
+
+    def _apart(self, function: str) -> str:
+        """`n\\log n` is `n log n`: a function's name runs into no other word."""
+        start, end = self.tokens[self.at - 1].span()
+        before = " " if _ends_word(self.text[start - 1 : start]) else ""
+        after = " " if self.text[end : end + 1] in {"\\", "{"} else ""
+        return before + function + after
+
+    def _balanced(self, symbol: str) -> str:
+        """`a\\in B` is `a ∈ B`: the space that ends the macro's name is on both sides."""
+        start, end = self.tokens[self.at - 1].span()
+        one_sided = self.text[end : end + 1] == " " and _ends_word(self.text[start - 1 : start])
+        return f" {symbol}" if one_sided and symbol in _BETWEEN else symbol
 
     def _empty_group(self) -> bool:
         """Step over `{}`, with which TeX ends a macro's name."""
@@ -270,11 +287,11 @@ class _Reader:
 
     def _fraction(self) -> str:
         above, below = self._argument(), self._argument()
-        return f"{_bracketed(above)}/{_bracketed(below)}"
+        return f"{bracketed(above)}/{bracketed(below)}"
 
     def _root(self) -> str:
         sign = {"3": "∛", "4": "∜"}.get(self._option(), "√")
-        return sign + _bracketed(self._argument())
+        return sign + bracketed(self._argument())
 
     def _link(self) -> str:
         url = self._argument().strip()
@@ -307,7 +324,12 @@ class _Reader:
         return self._take(1)[:0] if self._peek() == "." else ""
 
 
-def _bracketed(text: str) -> str:
+def _ends_word(sign: str) -> bool:
+    return sign.isalnum() or sign in {")", "]", "}"}
+
+
+def bracketed(text: str) -> str:
+    """`text`, in brackets where it is more than one thing."""
     text = text.strip()
     return text if re.fullmatch(r"\w*|[^\w\s]|\(.*\)", text) else f"({text})"
 
