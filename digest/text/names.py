@@ -72,7 +72,7 @@ def _split(text: str) -> list[str]:
         return text.split(";")
     parts = [part.strip() for part in text.split(",") if re.search(r"[^\W\d_]", part)]
     parts = [part for part in parts if not _SUFFIX.fullmatch(part)]  # lists differ in giving it
-    if len(parts) == 2 and not any(" " in part for part in parts):
+    if len(parts) == 2 and " " not in parts[1]:  # hardly an author of one word: a given name
         return [", ".join(parts)]
     return _paired(parts)
 
