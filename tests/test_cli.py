@@ -399,6 +399,13 @@ def test_a_folder_without_a_site_is_not_littered_by_looking_at_a_profile(tmp_pat
     assert (ended.returncode, [path.name for path in tmp_path.iterdir()]) == (0, ["ada.toml"])
 
 
+def test_a_folder_without_a_site_is_told_before_a_database_begins_in_it(tmp_path: Path) -> None:
+    first, second = (digest("paper", "list", "--json", cwd=tmp_path) for _ in range(2))
+    assert (first.stdout, second.stdout) == ("[]\n", "[]\n")
+    assert first.stderr.startswith("no configuration here: defaults are in force")
+    assert second.stderr == ""
+
+
 def test_interrupting_says_so_and_ends_with_130(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

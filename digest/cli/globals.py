@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -53,24 +55,36 @@ _EXAMPLES = {"--config": "digest.toml", "--now": "2026-03-02T08:00:00Z"}
 
 def held_time() -> datetime | None:
     """The moment of --now or $DIGEST_NOW; None where the wall's clock is in force."""
-    import os
-
     given, name = GLOBALS.now, "--now"
     if not given:
         given, name = os.environ.get("DIGEST_NOW"), "$DIGEST_NOW"
     return moment(given, name) if given else None
 
 
-def open_app() -> App:
-    """The App of the configuration in force."""
+def open_app(*, looking: bool = False) -> App:
+    """The App of the configuration in force. `looking`: no database will be made."""
     from digest.app import App, calm_gc, held_clock, wall_clock
     from digest.config import load
 
     at = held_time()
     calm_gc()
     app = App(load(GLOBALS.config), held_clock(at) if at else wall_clock)
+    if not looking and not app.has_database() and _nowhere():
+        print(
+            "no configuration here: defaults are in force, and a new database begins in this "
+            "folder (`digest init` makes both)",
+            file=sys.stderr,
+        )
     _opened.append(app)
     return app
+
+
+def _nowhere() -> bool:
+    """True where nobody said which site is meant: perhaps this is the wrong folder."""
+    from digest.config import find_config
+
+    named = "DIGEST_DATABASE__URL" in os.environ
+    return not named and find_config(GLOBALS.config, os.environ) is None
 
 
 _opened: list[App] = []

@@ -75,7 +75,7 @@ def _recent() -> Any:
     from digest.store import papers
 
     try:
-        site = open_app()
+        site = open_app(looking=True)
         if not site.has_database():
             return ()
         now = site.clock()
