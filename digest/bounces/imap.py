@@ -96,7 +96,8 @@ def _connected(box: Mailbox) -> imaplib.IMAP4:
 
 
 def _waiting(server: imaplib.IMAP4) -> list[str]:
-    found = _ok(server.uid("SEARCH", "UNDELETED", "UNFLAGGED"), "cannot search")
+    """Also what an earlier run recorded and did not live to remove."""
+    found = _ok(server.uid("SEARCH", "UNFLAGGED"), "cannot search")
     return [
         uid.decode("ascii") for line in found if isinstance(line, bytes) for uid in line.split()
     ]
@@ -115,7 +116,7 @@ def _flag(server: imaplib.IMAP4, uid: str, flag: str) -> None:
 
 def _remove(server: imaplib.IMAP4, uids: Sequence[str]) -> None:
     """Only these, where the server can (RFC 4315); else all that are marked."""
-    if uids and "UIDPLUS" in server.capabilities:
+    if uids and b"UIDPLUS" in b" ".join(_ok(server.capability(), "no capabilities")).upper():
         for first in range(0, len(uids), 500):
             server.uid("EXPUNGE", ",".join(uids[first : first + 500]))
     elif uids:

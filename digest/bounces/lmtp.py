@@ -15,6 +15,7 @@ from digest.errors import DigestError, Refused
 
 DOOR = "lmtp"
 LARGEST = 32 * 1024 * 1024  # bytes; a letter of any size may be returned whole
+LONGEST_LINE = 1024 * 1024  # bytes; who refuses a report for its form never sees it again
 TAKEN, LATER = "250 2.0.0 recorded", "451 4.3.0 the database cannot be written just now"
 log = logging.getLogger("digest.bounces")
 
@@ -44,11 +45,16 @@ async def serve(desk: Desk, host: str, port: int) -> asyncio.Server:
         from aiosmtpd.lmtp import LMTP
     except ModuleNotFoundError:
         raise Refused("LMTP needs aiosmtpd; pip install 'paper-digest[lmtp]'") from None
+
+    class Wide(LMTP):  # type: ignore[misc, unused-ignore]
+        line_length_limit = LONGEST_LINE
+
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # it logs every command
     handler = Handler(desk)
     loop = asyncio.get_running_loop()
 
     def conversation() -> Any:
-        return LMTP(
+        return Wide(
             handler, data_size_limit=LARGEST, enable_SMTPUTF8=True, decode_data=False, loop=loop
         )
 

@@ -62,8 +62,11 @@ def _read(path: Path) -> bytes | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
     with os.fdopen(handle, "rb") as file:
-        return file.read(LARGEST) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+        return file.read(LARGEST)
 
 
 def _put_away(path: Path, understood: bool) -> None:

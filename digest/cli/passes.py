@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -32,10 +32,11 @@ def stoppable() -> Iterator[asyncio.Event]:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def asked() -> None:
-        note("stopping: what is on the wire is finished, the rest stays queued")
         stop.set()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(name)
+        with suppress(OSError):  # nobody may be listening any more: it must end all the same
+            note("stopping: what is on the wire is finished, the rest stays queued")
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, asked)

@@ -58,7 +58,8 @@ class Kept:
 def begin(tx: Tx, hash_: str, at: datetime, door: str) -> bool:
     """Take this report: False where it is recorded already, or somebody else is just doing it."""
     first = {"hash": hash_, "part": 0, "at": at, "door": door, "kind": "", "text": "", "effect": ""}
-    return bool(tx.execute(insert_new(tx, t.reports), [first]).rowcount)
+    made = insert_new(tx, t.reports).values(first).returning(r.key)
+    return tx.execute(made).scalar_one_or_none() is not None
 
 
 def finish(tx: Tx, hash_: str, parts: list[Told], raw: bytes | None = None) -> None:

@@ -1,0 +1,297 @@
+"""`digest bounce ...` as an operator and as a mail server meet it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from returning import LINKS, NOW, away, bounce, complaint, dsn, failed, sent, suppressed
+
+from digest import cli
+from digest.store import Database, reports
+
+HUMAN = b"From: bob@example.net\nSubject: Hello\n\nDear daemon\n"
+COMMAND = [sys.executable, "-c", "import sys; from digest.cli import main; main(sys.argv[1:])"]
+SECRET = "a secret for tests that is long enough"
+
+
+@pytest.fixture
+def site(sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A site whose commands work in this process."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(sqlite).items():
+        monkeypatch.setenv(name, value)
+    yield sqlite
+
+
+def environment(db: Database) -> dict[str, str]:
+    return {
+        "DIGEST_DATABASE__URL": db.url,
+        "DIGEST_SITE__URL": LINKS.base_url,
+        "DIGEST_SECRET_KEY": SECRET,
+        "DIGEST_NOW": NOW.isoformat(),
+    }
+
+
+def run(*words: object) -> int:
+    return cli.run([str(word) for word in words])
+
+
+def maildir(folder: Path, *messages: bytes) -> Path:
+    for name in ("new", "cur", "tmp"):
+        (folder / name).mkdir(parents=True)
+    for number, message in enumerate(messages):
+        (folder / "new" / f"1773306000.{number}.mx").write_bytes(message)
+    return folder
+
+
+# ------------------------------------------------------------------ process
+
+
+def test_a_maildir_is_taken_and_told_of(
+    site: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letter = sent(site)
+    folder = maildir(tmp_path / "mail", bounce(letter), away(letter), HUMAN)
+    assert run("bounce", "process", "--maildir", folder) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "1 bounce, 1 reply, 1 unrecognised"
+    assert "bounce        hard    suppressed  ada@example.com  5.1.1" in out
+
+
+def test_what_is_set_up_is_taken_where_nothing_is_named(
+    site: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = maildir(tmp_path / "mail", bounce(sent(site)))
+    monkeypatch.setenv("DIGEST_BOUNCES__MAILDIR", str(folder))
+    assert run("bounce", "process", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["read"], told["known"], told["faults"]) == (1, 0, [])
+    assert [one["effect"] for one in told["reports"]] == ["suppressed"]
+
+
+def test_a_file_is_taken_and_left_where_it_is(
+    site: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "returned.eml").write_bytes(bounce(sent(site)))
+    codes = [run("bounce", "process", "returned.eml") for _ in range(2)]
+    assert (codes, suppressed(site)) == ([0, 0], "bounced")
+    assert capsys.readouterr().out.endswith("1 known already\n")
+    assert (tmp_path / "returned.eml").exists()
+
+
+def test_a_report_that_cannot_be_read_is_listed_and_the_others_go_on(
+    site: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = maildir(tmp_path / "mail", bounce(sent(site)))
+    (folder / "new" / "0.link").symlink_to("/etc/hostname")
+    assert run("bounce", "process", "--maildir", folder) == 1
+    assert "0.link: Too many levels of symbolic links" in capsys.readouterr().err
+    assert suppressed(site) == "bounced"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to take: name a FILE, --maildir DIR, or set bounces.maildir"),
+        (("--imap",), "no mailbox to read bounces from; set bounces.imap_host"),
+        (("nowhere.eml",), "no file nowhere.eml"),
+        (("--maildir", "nowhere"), "nowhere: no Maildir"),
+        (("--maildir", ".", "--imap"), "one of FILE, --maildir and --imap"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_in_one_line(
+    site: Database, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert run("bounce", "process", *words) == 2
+    assert said in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ the pipe of a mail server
+
+
+@pytest.fixture
+def pipe(site: Database, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`digest bounce process -` with a message on stdin; its exit code."""
+
+    def piped(raw: bytes, *words: str) -> int:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+        return run("bounce", "process", "-", *words)
+
+    return piped
+
+
+def test_the_pipe_records_and_says_nothing(sqlite: Database, tmp_path: Path) -> None:
+    letter = sent(sqlite)
+    raw = dsn("somebody", failed(letter.to, "5.1.1", "550 no"))
+    words = ["bounce", "process", "-", "--to", letter.verp]
+    env = {**os.environ, **environment(sqlite)}
+    done = subprocess.run(
+        [*COMMAND, *words], input=raw, env=env, cwd=tmp_path, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert suppressed(sqlite) == "bounced"
+
+
+def test_the_pipe_keeps_what_nobody_understands(sqlite: Database, pipe: Callable[..., int]) -> None:
+    assert pipe(HUMAN) == 0
+    with sqlite.reading() as tx:
+        assert reports.get(tx, 1)[1] == HUMAN
+
+
+def test_the_pipe_swallows_a_mail_of_any_size(sqlite: Database, pipe: Callable[..., int]) -> None:
+    assert pipe(bounce(sent(sqlite)) + b"x" * 20_000_000) == 0
+    assert suppressed(sqlite) == "bounced"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DIGEST_DATABASE__URL", "sqlite:////nowhere/digest.db"),
+        ("DIGEST_DATABASE__URL", "sqlite:////etc/hostname"),
+        ("DIGEST_SMTP__PORT", "nonsense"),
+        ("DIGEST_CONFIG", "/nowhere.toml"),
+    ],
+)
+def test_whatever_is_wrong_the_mail_server_keeps_the_mail(
+    sqlite: Database,
+    pipe: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+) -> None:
+    raw = bounce(sent(sqlite))
+    monkeypatch.setenv(name, value)
+    assert pipe(raw) == 75
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n"), said.err[:8]) == ("", 1, "digest: ")
+
+
+def test_a_locked_database_keeps_the_mail_at_the_server(
+    sqlite: Database,
+    pipe: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Database.__init__, "__kwdefaults__", {"busy": 0.05})
+    raw = bounce(sent(sqlite))
+    with sqlite.writing():
+        assert pipe(raw) == 75
+    assert "locked" in capsys.readouterr().err
+    assert suppressed(sqlite) is None
+
+
+# ------------------------------------------------------------------ list, show
+
+
+@pytest.fixture
+def lived(site: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Database:
+    letter = sent(site)
+    messages = (bounce(letter, "5.7.1", "550 5.7.1 not you"), complaint(letter), HUMAN)
+    run("bounce", "process", "--maildir", maildir(tmp_path / "mail", *messages))
+    capsys.readouterr()
+    return site
+
+
+def test_the_list_shows_what_came_back_the_newest_first(
+    lived: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("bounce", "list", "--json")
+    found = [
+        (one["kind"], one["weight"], one["effect"]) for one in json.loads(capsys.readouterr().out)
+    ]
+    assert found == [
+        ("unrecognised", None, "listed"),
+        ("complaint", None, "ended"),
+        ("bounce", "policy", "bounced"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        (("--kind", "complaint"), [2]),
+        (("--weight", "policy"), [1]),
+        (("--kind", "delay"), []),
+        (("--limit", "1"), [3]),
+    ],
+)
+def test_the_list_can_be_narrowed(
+    lived: Database, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], ids: list[int]
+) -> None:
+    run("bounce", "list", "--json", *words)
+    assert ids == [one["id"] for one in json.loads(capsys.readouterr().out)]
+
+
+@pytest.mark.parametrize(
+    "words", [("list", "--kind", "odd"), ("list", "--weight", "x"), ("show", "9")]
+)
+def test_what_there_is_not_is_refused(
+    lived: Database, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert run("bounce", *words) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_one_report_is_shown_whole(lived: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    run("bounce", "show", "1")
+    said = capsys.readouterr().out
+    assert "text      smtp; 550 5.7.1 not you" in said
+    assert "door      maildir" in said
+
+
+def test_the_bytes_of_a_report_do_nothing_to_a_terminal(
+    site: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from returning import desk
+
+    desk(site).take(b"Subject: x\n\n\x1b]0;gotcha\x07\xff\n", "pipe", keep_raw=True)
+    run("bounce", "show", "1")
+    said = capsys.readouterr().out
+    assert "gotcha" in said
+    assert "\x1b" not in said
+
+
+# ------------------------------------------------------------------ lmtp
+
+
+def test_lmtp_listens_until_it_is_asked_to_end(sqlite: Database, tmp_path: Path) -> None:
+    import smtplib
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = ["bounce", "lmtp", "--listen", f"127.0.0.1:{port}"]
+    env = {**os.environ, **environment(sqlite)}
+    letter = sent(sqlite)
+    with subprocess.Popen(
+        [*COMMAND, *words], env=env, cwd=tmp_path, stderr=subprocess.PIPE
+    ) as server:
+        try:
+            assert b"listening for LMTP" in server.stderr.readline()
+            with smtplib.LMTP("127.0.0.1", port, timeout=10) as client:
+                client.sendmail("", [letter.verp], bounce(letter))
+        finally:
+            server.stderr.close()  # nobody hears that it stops, and it stops all the same
+            server.terminate()
+        assert server.wait(10) in {0, 120}  # 120: its last words could not be said
+    assert suppressed(sqlite) == "bounced"
+
+
+@pytest.mark.parametrize("listen", ["8024", "host:", ":8024", "host:99999", "host:x"])
+def test_an_address_that_is_none_is_refused(
+    site: Database, capsys: pytest.CaptureFixture[str], listen: str
+) -> None:
+    assert run("bounce", "lmtp", "--listen", listen) == 2
+    assert "HOST:PORT" in capsys.readouterr().err
