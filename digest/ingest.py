@@ -17,8 +17,8 @@ from itertools import islice
 
 from digest import identity
 from digest.errors import DigestError, Refused
-from digest.model import BadEntry, Fetched, LetterKind, Listing, SourceReport, Verdict
-from digest.sources import Backfills, Known, Source, alarm
+from digest.model import Announce, BadEntry, Fetched, LetterKind, Listing, SourceReport, Verdict
+from digest.sources import Backfills, Known, Rereads, Source, alarm
 from digest.sources.file import read_papers
 from digest.store import Database, Tx, deliveries, papers, sources
 
@@ -28,6 +28,7 @@ Progress = Callable[[SourceReport], None]
 """Called with the report of a source that is done, or of a backfill as it goes on."""
 
 NOTICE_LIVES = timedelta(days=3)  # in the queue; what it tells is old by then
+_REPLACED = {Announce.REPLACE, Announce.REPLACE_CROSS}
 IMPORTED = "import"  # the source name of papers that came by `digest paper import`
 BATCH = 500  # works in one transaction of an import
 LOOKED_THROUGH = 5000  # quarantined entries of a source among which a bad one is looked for
@@ -97,6 +98,37 @@ async def backfill(
         if on_progress:
             on_progress(total)
     return total
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of quarantined entries: `read` are the titles of those that are papers now,
+    `still` lists (key, source, reason) of the others."""
+
+    read: list[str] = field(default_factory=list)
+    new: int = 0
+    still: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+def retry(db: Database, source: Source, now: datetime) -> Retried:
+    """Read the source's quarantined entries again, as they were kept, with today's reader. What
+    can be read now is stored and leaves the quarantine."""
+    name = source.spec.name
+    with db.reading() as tx:
+        kept = sources.quarantined(tx, name)
+    if not isinstance(source, Rereads):
+        why = f"kind {source.spec.kind} cannot read entries again"
+        return Retried(still=[(entry.key, name, why) for entry in kept])
+    found = [(entry, source.read_entry(entry.raw)) for entry in reversed(kept)]
+    good = [(entry.key, item) for entry, item in found if isinstance(item, Listing)]
+    still = [(e.key, name, item.reason) for e, item in found if isinstance(item, BadEntry)]
+    with db.writing() as tx:
+        ours = papers.known(tx, {id_ for _, item in good for id_ in item.ids})
+        wanted = [i for _, i in good if i.announce not in _REPLACED or not ours.isdisjoint(i.ids)]
+        done = papers.remember(tx, name, identity.fold(wanted), now)
+        sources.release(tx, [key for key, _ in good])
+    log.info("source %s: %d entries read again, %d not", name, len(good), len(still))
+    return Retried([item.title for _, item in good], done.new, still)
 
 
 def import_papers(db: Database, lines: Iterable[str], now: datetime) -> ImportReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,13 +11,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replaying import CATEGORIES, ingest_from, noon, replay_on, run
+from replaying import CATEGORIES, arxiv, hf, ingest_from, no_web, noon, replay_on, run, spec
 
 from digest import identity
 from digest.errors import Broken, Refused
-from digest.ingest import backfill, import_papers, ingest
+from digest.ingest import backfill, import_papers, ingest, retry
 from digest.model import Announce, BadEntry, Fetched, Listing, SourceReport, Verdict, Window
 from digest.sources import Known, SourceSpec
+from digest.sources.feed import FeedSource
+from digest.sources.file import FileSource
 from digest.store import Database, papers, sources
 
 NOW = noon("2025-09-15")
@@ -253,3 +256,55 @@ def test_ten_real_days_leave_every_paper_known_once(sqlite: Database, shared: Pa
         assert ours <= papers.known(tx, announced)
         stored = papers.listed(tx, 0)
     assert len({paper.id for paper in stored}) == len(stored) >= len(ours)
+
+
+# ------------------------------------------------------------------ quarantine
+
+
+def test_what_can_be_read_now_leaves_the_quarantine_and_the_rest_says_why(db: Database) -> None:
+    source = FeedSource(spec("feed", url="https://x.example/rss"), no_web())
+    entry = {"title": "A paper", "link": "https://x.example/1", "links": []}
+    dated = entry | {"published_parsed": [2025, 9, 15, 0, 0, 0, 0, 258, 0]}
+    kept = [json.dumps(row).encode() for row in (dated, {"links": []})] + [b"{broken"]
+    with db.writing() as tx:
+        sources.put_in_quarantine(tx, "feed", [BadEntry(raw, "old") for raw in kept], NOW)
+    done = retry(db, source, NOW)
+    assert (done.read, done.new) == (["A paper"], 1)
+    assert [reason.split(":")[0] for _, _, reason in done.still] == [
+        "has no title",
+        "JSONDecodeError",
+    ]
+    with db.reading() as tx:
+        assert [entry.raw for entry in sources.quarantined(tx)] == [kept[2], kept[1]]
+        (stored,) = papers.listed(tx, 0)
+    assert stored.published == date(2025, 9, 15)
+    again = retry(db, source, NOW)
+    assert (again.read, again.new, len(again.still)) == ([], 0, 2)
+
+
+def test_every_kind_reads_again_what_it_kept() -> None:
+    made = [
+        arxiv(no_web(), "https://x.example"),
+        hf(no_web(), "https://x.example"),
+        FeedSource(spec("feed", url="https://x.example/rss"), no_web()),
+        FileSource(spec("file", path="none.jsonl"), no_web()),
+    ]
+    kept = [
+        b'{"title": "One", "id": "oai:arXiv.org:2509.00001v1", "links": []}',
+        b'{"paper": {"id": "2509.00001", "title": "One"}}',
+        b'{"title": "One", "id": "2509.00001", "links": []}',
+        b'{"title": "One", "id": "2509.00001"}',
+    ]
+    for source, raw in zip(made, kept, strict=True):
+        found = source.read_entry(raw)
+        assert isinstance(found, Listing), found
+        assert found.ids[0] == "arxiv:2509.00001"
+        for bad in (b"", b"[]", b"null", b"\xff", b'{"title": null}'):
+            assert isinstance(source.read_entry(bad), BadEntry)
+
+
+def test_a_kind_that_cannot_read_again_says_so(sqlite: Database) -> None:
+    with sqlite.writing() as tx:
+        sources.put_in_quarantine(tx, "a", [BadEntry(b"x", "old")], NOW)
+    done = retry(sqlite, Scripted("a", Fetched(Verdict.OK)), NOW)
+    assert done.still[0][2] == "kind scripted cannot read entries again"

@@ -195,18 +195,43 @@ async def _fetch_past(name: str, since: str, until: str) -> Any:
             )
 
 
-@app.command(epilog=example("digest source quarantine", "digest source quarantine --json"))
+@app.command(epilog=example("digest source quarantine", "digest source quarantine --retry"))
 def quarantine(
     source: Annotated[str, typer.Option(help="Only this source's.")] = "",
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Read them again; store what can be read now.")
+    ] = False,
     limit: Limit = 50,
     as_json: AsJson = False,
-) -> None:
+) -> int | None:
     """Entries that could not be read, with their reasons and bytes."""
     from digest.store import sources
 
+    if retry:
+        return _retry(source, as_json)
     with open_app().db.reading() as tx:
         rows = sources.quarantined(tx, source or None, limit)
     if as_json:
-        return print_json(rows)
-    shown = ([row.key, row.source, row.at, row.reason] for row in rows)
-    return table(("id", "source", "at", "reason"), shown, "nothing in quarantine")
+        print_json(rows)
+    else:
+        shown = ([row.key, row.source, row.at, row.reason] for row in rows)
+        table(("id", "source", "at", "reason"), shown, "nothing in quarantine")
+    return None
+
+
+def _retry(name: str, as_json: bool) -> int:
+    """0 where nothing is left in quarantine, else 1."""
+    from digest import ingest
+
+    site = open_app()
+    asked = site.sources(site.web(), [name] if name else ())
+    done = [ingest.retry(site.db, source, site.clock()) for source in asked]
+    titles = [title for each in done for title in each.read]
+    still = [row for each in done for row in each.still]
+    if as_json:
+        rows = [{"id": key, "source": of, "reason": why} for key, of, why in still]
+        print_json({"read": titles, "new": sum(each.new for each in done), "still": rows})
+    else:
+        say(f"{len(titles)} read now, {sum(each.new for each in done)} new papers")
+        table(("id", "source", "reason"), still, "nothing is left in quarantine")
+    return 1 if still else 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
-from digest.model import Fetched, Listing, Verdict
+from digest.model import BadEntry, Fetched, Listing, Verdict
 
 Known = Callable[[Collection[str]], frozenset[str]]
 """Which of these paper ids are already stored (asked in one go)."""
@@ -38,6 +38,15 @@ class Source(Protocol):
 
     async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
         """Ask once for what is announced now. `cursor` is what the last left ({} at first)."""
+        ...
+
+
+@runtime_checkable
+class Rereads(Protocol):
+    """A source that can read again what it could not read before."""
+
+    def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        """An entry as `BadEntry.raw` kept it. Takes CPU time, never raises."""
         ...
 
 

@@ -23,6 +23,7 @@ from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
 from digest.sources import Known, LookedUp, SourceSpec, eastern, options, tally
 from digest.sources.announcement import Announcement, day_in, read
 from digest.sources.arxiv_api import ArxivApi, Slice
+from digest.sources.entries import again, listing
 from digest.sources.gaps import Gap, after_slices, missing
 from digest.sources.health import judge
 from digest.sources.http import Web
@@ -81,6 +82,9 @@ class ArxivSource:
             fetched = replace(fetched, verdict=Verdict.OK)
             after = shown.advanced(cursor, Verdict.OK, now)
         return filled.added_to(fetched, after_slices(after, gap, filled.through, now), gap)
+
+    def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        return again(kept, listing)
 
     async def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
         """Everything announced on the days [since, until], oldest first, a slice at a time; ends

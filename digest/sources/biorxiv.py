@@ -21,8 +21,8 @@ from digest.errors import ConfigError
 from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
 from digest.sources import Known, SourceSpec, archive, document, options
 from digest.sources.archive import Owed
-from digest.sources.biorxiv_api import BiorxivApi
-from digest.sources.entries import listing, listings
+from digest.sources.biorxiv_api import BiorxivApi, posting, publication
+from digest.sources.entries import again, listing, listings
 from digest.sources.feed import advanced, silent_days, unseen
 from digest.sources.health import Came, judge
 from digest.sources.http import Answer, Web
@@ -62,6 +62,9 @@ class BiorxivSource:
         base = str(given.get("base_url", "")).rstrip("/")
         self.feed_url = f"{base or FEEDS.format(server=server)}/{server}_xml.php"
         self.api = BiorxivApi(given.get("api_url") or base or API, server, spec, web)
+
+    def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        return again(kept, _any)
 
     async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
         looks = await self._feeds(cursor if len(self.subjects) == 1 else {})
@@ -119,6 +122,13 @@ def _read(answer: Answer) -> _Look:
     found = document.read(answer.body, answer.headers.get("content-type", ""), answer.url)
     papers, bad = listings(found.entries, _shown)
     return _Look(found.verdict, found.message, papers, bad, answer.validators)
+
+
+def _any(entry: dict[str, object]) -> Listing:
+    """An entry of the feed, or a row of the API."""
+    if "preprint_doi" in entry:
+        return publication(entry)
+    return posting(entry) if "server" in entry else _shown(entry)
 
 
 def _shown(entry: dict[str, object]) -> Listing:

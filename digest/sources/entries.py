@@ -20,6 +20,8 @@ _ARXIV_CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)*(?:\.[A-Za-z-]+)?")
 _VERSION = re.compile(r"/\d{6,8}v(\d{1,3})\b")  # of a bioRxiv address
 _ID_FIELDS = ("id", "link", "dc_identifier", "prism_doi", "arxiv_doi", "prism_url")
 
+_TIMES = ("published_parsed", "updated_parsed")
+
 Entry = dict[str, Any]
 
 
@@ -46,6 +48,23 @@ class Unreadable(Exception):
 def raw(entry: object) -> bytes:
     """What was there, as far as it can be kept."""
     return json.dumps(entry, default=str, ensure_ascii=False).encode("utf-8", "replace")[:MAX_RAW]
+
+
+def again(kept: bytes, read: Callable[[Any], Listing]) -> Listing | BadEntry:
+    """What `raw` kept of an entry, read once more with today's reader: the paper, or why not."""
+    try:
+        entry = json.loads(kept)
+        if isinstance(entry, dict):
+            entry |= {
+                name: struct_time(entry[name])
+                for name in _TIMES
+                if isinstance(entry.get(name), list)
+            }
+        return read(entry)
+    except Unreadable as error:
+        return BadEntry(kept, str(error)[:500])
+    except Exception as error:
+        return BadEntry(kept, f"{type(error).__name__}: {error}"[:500])
 
 
 def listing(entry: Entry) -> Listing:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from digest.model import Fetched, Listing
+from digest.model import BadEntry, Fetched, Listing
 from digest.sources import Known, SourceSpec, document, jsonfeed, options
-from digest.sources.entries import listing, listings
+from digest.sources.entries import again, listing, listings
 from digest.sources.health import Came, judge
 from digest.sources.http import Answer, Web
 
@@ -35,6 +35,9 @@ class FeedSource:
             verdict, message = judge(came)
             return Fetched(verdict, message, cursor=dict(cursor))
         return await asyncio.to_thread(self._read, answer, cursor, now)
+
+    def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        return again(kept, lambda entry: (listing if "links" in entry else jsonfeed.listing)(entry))
 
     def _read(self, answer: Answer, cursor: Mapping[str, str], now: datetime) -> Fetched:
         content_type = answer.headers.get("content-type", "")

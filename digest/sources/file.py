@@ -169,6 +169,12 @@ class FileSource:
     async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
         return await asyncio.to_thread(self._fetch, cursor)
 
+    def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        try:
+            return read_paper(kept.decode("utf-8", "replace"))
+        except Unreadable as error:
+            return BadEntry(kept, str(error)[:500])
+
     def _fetch(self, cursor: Mapping[str, str]) -> Fetched:
         if not self.spec.trusted:
             return _refused(f"{self.path}: only the operator may name a file", cursor)

@@ -18,7 +18,7 @@ from typing import Any
 from digest import identity
 from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
 from digest.sources import Known, SourceSpec, options
-from digest.sources.entries import Unreadable, arxiv_links, listings, web_address
+from digest.sources.entries import Unreadable, again, arxiv_links, listings, web_address
 from digest.sources.feed import unseen
 from digest.sources.http import Answer, Web
 from digest.text import clean_abstract, clean_title, split_authors
@@ -71,6 +71,9 @@ class HuggingFaceSource:
         verdict, message = _judged(pages, len(fresh), json.loads(after["asked"]), today)
         bad = tuple(bad for page in pages for bad in page.bad)
         return Fetched(verdict, message, papers, bad=bad, cursor=after)
+
+    def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        return again(kept, listing)
 
     async def _page(self, day: date, validators: Mapping[str, str]) -> _Page:
         """All of one day's page."""

@@ -24,7 +24,14 @@ from digest import identity
 from digest.errors import ConfigError
 from digest.model import BadEntry, Fetched, Listing, Verdict
 from digest.sources import Known, SourceSpec, options, rows
-from digest.sources.entries import MAX_CATEGORIES, Unreadable, arxiv_links, listings, web_address
+from digest.sources.entries import (
+    MAX_CATEGORIES,
+    Unreadable,
+    again,
+    arxiv_links,
+    listings,
+    web_address,
+)
 from digest.sources.feed import unseen
 from digest.sources.http import Answer, Web
 from digest.text import clean_abstract, clean_line, clean_title, split_authors
@@ -79,6 +86,9 @@ class OpenReviewSource:
         names = {"venue": "content.venueid", "invitation": "invitation"}
         self.asked = {names[name]: value for name, value in asked.items()}
         self.url = f"{str(given.get('base_url', API)).rstrip('/')}/notes"
+
+    def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        return again(kept, listing)
 
     async def fetch(self, cursor: Mapping[str, str], known: Known, now: datetime) -> Fetched:
         start = max(0, int(cursor.get("offset", "0")) - AGAIN)
