@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, seeds, subscribe
 from digest.app.plugins import build_source, source_spec, spec_of
@@ -46,6 +46,9 @@ from digest.store import Database, papers, people
 from digest.store import sources as stored_sources
 from digest.store.people import Due
 from digest.transports import Transport
+
+if TYPE_CHECKING:
+    from digest.transports.dkim import Signer
 
 Clock = Callable[[], datetime]
 """What time it is, aware, UTC."""
@@ -268,12 +271,25 @@ class App:
     @cached_property
     def _way_out(self) -> tuple[Transport, RelayState]:
         """Kept from pass to pass: what is learnt of a relay, and how long to leave it alone."""
+        _ = self._signer  # a key that cannot be used ends the run, and not its letters
         transport = self.transport()
         policy = Policy(ambiguous=self.settings.delivery.ambiguous)
         return transport, RelayState(transport.lanes, random.random, policy)
 
     def letter(self, due: LetterDue) -> Letter:
-        """The letter that is due, written out; the same bytes each time."""
+        """The letter that is due, written out and signed; the same bytes each time."""
+        return self._signer.sign(self._written(due)) if self._signer else self._written(due)
+
+    @cached_property
+    def _signer(self) -> Signer | None:
+        """Signs letters where the site gives it a key: then its relay need not."""
+        if (key := self.settings.dkim_key) is None:
+            return None
+        from digest.transports.dkim import Signer
+
+        return Signer(self.mail_domain, self.settings.mail.dkim_selector, key.get_secret_value())
+
+    def _written(self, due: LetterDue) -> Letter:
         if due.edition is not None:
             return self.renderer.digest(due.edition, due.delivery, due.reader, due.papers)
         if due.notice is not None:

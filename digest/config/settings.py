@@ -17,6 +17,7 @@ SECRETS = {
     "DIGEST_IMAP_PASSWORD": "imap_password",
     "DIGEST_POSTMARK_SECRET": "postmark_secret",
     "DIGEST_MAILGUN_SIGNING_KEY": "mailgun_signing_key",
+    "DIGEST_DKIM_KEY": "dkim_key",
 }
 
 
@@ -79,6 +80,7 @@ class MailSettings(_Section):
     from_: str = Field(default="Paper Digest <digest@localhost.localdomain>", alias="from")
     reply_to: str = ""
     bounce_domain: str = ""
+    dkim_selector: str = Field(default="digest", pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$")
 
     @field_validator("from_", "reply_to")
     @classmethod
@@ -202,6 +204,7 @@ class Settings(_Section):
     imap_password: SecretStr | None = None
     postmark_secret: SecretStr | None = None
     mailgun_signing_key: SecretStr | None = None
+    dkim_key: SecretStr | None = None
 
     @field_validator("sources")
     @classmethod
