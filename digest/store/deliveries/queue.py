@@ -18,27 +18,13 @@ from digest.model import (
 )
 from digest.store import tables as t
 from digest.store.database import Tx
-from digest.store.editions import RETURNS, by_keys, give_back, mark_received
+from digest.store.deliveries.rows import FREE, Row, d, delivery_of, give_back_papers, requeue
+from digest.store.editions import RETURNS
 from digest.store.papers import chunks
 from digest.store.people import clear_soft_failures, count_soft_failure, suppress
 
-d = t.deliveries.c
-e = t.editions.c
-Row = Any  # a result row, read by its columns' names
 HELD = (DeliveryState.LEASED, DeliveryState.SENDING)
 SOFT_LIMIT = 2  # soft failures in a row after which an address is suppressed
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try of one delivery, as it ended."""
-
-    at: datetime
-    outcome: str
-    phase: str
-    code: int | None
-    enhanced: str | None
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +76,7 @@ def claim(
         _end(tx, {key: why for key, why in verdicts.items() if why}, now)
         if mine := [row for row in found if verdicts[row.key] is None]:
             _lease(tx, [row.key for row in mine], owner, token, now, lease_until)
-            return [_delivery(row, state=DeliveryState.LEASED, token=token) for row in mine]
+            return [delivery_of(row, state=DeliveryState.LEASED, token=token) for row in mine]
     return []
 
 
@@ -160,13 +146,7 @@ def _end(tx: Tx, ends: dict[int, tuple[DeliveryState, str]], now: datetime) -> N
     here = here.values(state=bindparam("s"), reason=bindparam("r"), changed_at=now)
     ended = [{"k": key, "s": str(state), "r": why} for key, (state, why) in ends.items()]
     tx.execute(here, ended)
-    _give_back(tx, [key for key, (state, _) in ends.items() if state in RETURNS])
-
-
-def _give_back(tx: Tx, keys: Collection[int]) -> None:
-    for part in chunks(keys):
-        owed = select(d.edition).where(d.key.in_(part), d.edition.is_not(None))
-        give_back(tx, tx.execute(owed).scalars().all())
+    give_back_papers(tx, [key for key, (state, _) in ends.items() if state in RETURNS])
 
 
 def record(
@@ -222,7 +202,7 @@ def _settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozens
         return frozenset()
     tx.execute(_SETTLE, [_settled_row(item, now) for item in valid])
     tx.execute(_ATTEMPT, [_attempt_row(item, now) for item in valid])
-    _give_back(tx, [item.key for item in valid if item.state in RETURNS])
+    give_back_papers(tx, [item.key for item in valid if item.state in RETURNS])
     _remember_failures(tx, valid, held, now)
     return frozenset(held)
 
@@ -284,7 +264,7 @@ def release(
 ) -> int:
     """Give back leased letters that were never started, due at once. Returns how many."""
     mine = and_(d.state == DeliveryState.LEASED, d.lease_token == token)
-    back = _requeue(now).where(mine)
+    back = requeue(now).where(mine)
     if reason is not None:
         back = back.values(reason=reason)
     return sum(tx.execute(back.where(d.key.in_(part))).rowcount for part in chunks(keys))
@@ -314,13 +294,8 @@ def sweep(
     here = select(d.key).where(lost).order_by(d.key).with_for_update()
     keys = tx.execute(here).scalars().all()
     _note_lost(tx, keys, now)
-    back = _requeue(now).where(d.state == DeliveryState.LEASED, over)
+    back = requeue(now).where(d.state == DeliveryState.LEASED, over)
     return Swept(tx.execute(back).rowcount, len(keys), _resend(tx, now, resend_after))
-
-
-def _requeue(now: datetime) -> Any:
-    free = {"lease_owner": None, "lease_token": None, "lease_until": None}
-    return update(t.deliveries).values(state=str(DeliveryState.QUEUED), changed_at=now, **free)
 
 
 def _note_lost(tx: Tx, keys: Sequence[int], now: datetime) -> None:
@@ -339,12 +314,11 @@ def _resend(tx: Tx, now: datetime, after: timedelta | None) -> int:
         return 0
     ripe = and_(d.state == DeliveryState.UNKNOWN, d.resends == 0, d.changed_at <= now - after)
     again = {"reason": "resend", "resends": 1, "not_before": now}
-    return tx.execute(_requeue(now).where(ripe).values(again)).rowcount
+    return tx.execute(requeue(now).where(ripe).values(again)).rowcount
 
 
 # What every letter needs is built once: SQLAlchemy takes longer to build a statement than SQLite
 # to run it.
-_FREE: dict[str, Any] = {"lease_owner": None, "lease_token": None, "lease_until": None}
 _SOME = d.key.in_(bindparam("keys", expanding=True))
 _HOLD_PEOPLE = (
     select(t.subscribers.c.key)
@@ -383,134 +357,6 @@ _SETTLE = (
         code=bindparam("c"),
         text=bindparam("x"),
         changed_at=bindparam("at"),
-        **_FREE,
+        **FREE,
     )
 )
-
-
-# ------------------------------------------------------------------ answers
-
-
-def due_count(tx: Tx, now: datetime) -> int:
-    """Letters that could go now."""
-    ready = and_(d.state == DeliveryState.QUEUED, d.not_before <= now)
-    return tx.execute(select(func.count()).select_from(t.deliveries).where(ready)).scalar_one()
-
-
-def next_due(tx: Tx) -> datetime | None:
-    """When the next queued letter may go."""
-    first = select(func.min(d.not_before)).where(d.state == DeliveryState.QUEUED)
-    found: datetime | None = tx.execute(first).scalar_one()
-    return found
-
-
-def counts(tx: Tx, since: datetime | None = None) -> dict[str, int]:
-    """{state: letters} over all, or those that changed since."""
-    question = select(d.state, func.count().label("n")).group_by(d.state)
-    if since is not None:
-        question = question.where(d.changed_at >= since)
-    return {row.state: row.n for row in tx.execute(question)}
-
-
-def listed(
-    tx: Tx,
-    limit: int = 0,
-    state: DeliveryState | None = None,
-    not_accepted: bool = False,
-    subscriber: int | None = None,
-) -> list[Delivery]:
-    """Letters, newest first; limit 0 is all."""
-    question = select(t.deliveries).order_by(d.key.desc()).limit(limit or None)
-    if state is not None:
-        question = question.where(d.state == state)
-    if not_accepted:
-        question = question.where(d.state != DeliveryState.ACCEPTED)
-    if subscriber is not None:
-        question = question.where(d.subscriber == subscriber)
-    return [_delivery(row) for row in tx.execute(question)]
-
-
-def get(tx: Tx, key: int) -> Delivery | None:
-    row = tx.execute(select(t.deliveries).where(d.key == key)).one_or_none()
-    return _delivery(row) if row else None
-
-
-def queued_since(tx: Tx, subscriber: int, kind: LetterKind, since: datetime) -> list[Delivery]:
-    """A person's letters of this kind that were queued after `since`, newest first."""
-    mine = and_(d.subscriber == subscriber, d.kind == kind, d.created_at > since)
-    rows = tx.execute(select(t.deliveries).where(mine).order_by(d.key.desc()))
-    return [_delivery(row) for row in rows]
-
-
-def of_editions(tx: Tx, editions: Collection[int]) -> dict[int, Delivery]:
-    """{edition: its letter's delivery}."""
-    return {
-        row.edition: _delivery(row)
-        for part in chunks(editions)
-        for row in tx.execute(select(t.deliveries).where(d.edition.in_(part)))
-    }
-
-
-def attempts(tx: Tx, key: int) -> list[Attempt]:
-    """Every try of one letter, oldest first."""
-    a = t.attempts.c
-    rows = tx.execute(select(t.attempts).where(a.delivery == key).order_by(a.key))
-    return [Attempt(r.at, r.outcome, r.phase, r.code, r.enhanced, r.text) for r in rows]
-
-
-def retry(tx: Tx, keys: Collection[int], now: datetime) -> frozenset[int]:
-    """Queue again what waits, failed or expired: {keys} for which that was possible. Papers of a
-    letter that never arrived go into the next edition; once there is one, it is too late."""
-    again = (DeliveryState.QUEUED, DeliveryState.FAILED, DeliveryState.EXPIRED)
-    later = t.editions.alias("later")
-    own = select(e.subscriber, e.until).where(e.key == d.edition).subquery()
-    newer = select(later.c.key).where(
-        later.c.subscriber == own.c.subscriber, later.c.until > own.c.until
-    )
-    waiting = or_(d.state == DeliveryState.QUEUED, ~newer.exists())
-    here = and_(d.key.in_(list(keys)), d.state.in_(again), waiting)
-    fresh = {"not_before": now, "expires_at": None, "reason": "retry"}
-    found = frozenset(tx.execute(select(d.key).where(here)).scalars())
-    tx.execute(_requeue(now).where(here).values(fresh))
-    _receive_again(tx, found)
-    return found
-
-
-def _receive_again(tx: Tx, keys: Collection[int]) -> None:
-    """A letter that failed had given its papers back; now it goes after all."""
-    owed = tx.execute(select(d.edition).where(d.key.in_(list(keys)), d.edition.is_not(None)))
-    mark_received(tx, list(by_keys(tx, owed.scalars().all()).items()))
-
-
-def resolve(tx: Tx, keys: Collection[int], to: DeliveryState, now: datetime) -> frozenset[int]:
-    """An admin says what became of unknown letters: ACCEPTED, QUEUED (send again, however late it
-    is by now) or CANCELLED (it did not arrive: its papers may come again)."""
-    here = and_(d.key.in_(list(keys)), d.state == DeliveryState.UNKNOWN)
-    found = frozenset(tx.execute(select(d.key).where(here)).scalars())
-    values: dict[str, Any] = {"state": str(to), "reason": "resolved", "changed_at": now}
-    if to is DeliveryState.QUEUED:
-        values |= {"not_before": now, "expires_at": None, "resends": d.resends + 1}
-    tx.execute(update(t.deliveries).where(here).values(values))
-    _give_back(tx, found if to in RETURNS else [])
-    return found
-
-
-def _delivery(row: Row, state: DeliveryState | None = None, token: str | None = None) -> Delivery:
-    return Delivery(
-        key=row.key,
-        kind=LetterKind(row.kind),
-        recipient=row.recipient,
-        message_id=row.message_id,
-        state=state or DeliveryState(row.state),
-        created_at=row.created_at,
-        subscriber_key=row.subscriber or 0,
-        edition_key=row.edition,
-        reason=row.reason,
-        attempts=row.attempts,
-        not_before=row.not_before,
-        expires_at=row.expires_at,
-        lease_token=token or row.lease_token,
-        code=row.code,
-        text=row.text,
-        resends=row.resends,
-    )
