@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -20,6 +21,7 @@ from digest.errors import DigestError, Refused
 from digest.model import Announce, BadEntry, Fetched, LetterKind, Listing, SourceReport, Verdict
 from digest.sources import Backfills, Known, Rereads, Source, alarm
 from digest.sources.file import read_papers
+from digest.sources.http import Web
 from digest.store import Database, Tx, deliveries, papers, sources
 
 log = logging.getLogger(__name__)
@@ -86,18 +88,53 @@ async def backfill(
     on_progress: Progress | None = None,
 ) -> SourceReport:
     """Fetch what `source` announced on the days [since, until], oldest first. Each slice is
-    stored as it comes; what was stored stays when a later one fails. Raises Refused where the
-    source has no past to ask for."""
+    stored as it comes; what was stored stays when a later one fails, and where a backfill from
+    the same day on was broken off, this one goes on from there. Raises Refused where the source
+    has no past to ask for."""
     name = source.spec.name
     if not isinstance(source, Backfills):
         raise Refused(f"source {name}: kind {source.spec.kind} cannot backfill", subject=name)
     total = SourceReport(name, Verdict.OK)
-    async for part in source.backfill(since, until, now):
+    first = await asyncio.to_thread(_goes_on, db, name, since)
+    if first > since:
+        log.info("source %s: the backfill since %s goes on from %s", name, since, first)
+    async for part in source.backfill(min(first, until), until, now):
         report = await asyncio.to_thread(_store, db, name, part, now, of_its_own=False)
+        if "through" in part.cursor and part.verdict is Verdict.OK:
+            through = date.fromisoformat(part.cursor["through"])
+            await asyncio.to_thread(_came_to, db, name, since, through)
         total = _sum(total, report)
         if on_progress:
             on_progress(total)
+    if total.verdict is Verdict.OK:
+        await asyncio.to_thread(_came_to, db, name, since, None)
     return total
+
+
+def _goes_on(db: Database, name: str, since: date) -> date:
+    with db.reading() as tx:
+        return max(since, sources.backfilled(tx, name, since) or since)
+
+
+def _came_to(db: Database, name: str, since: date, through: date | None) -> None:
+    with db.writing() as tx:
+        sources.set_backfilled(tx, name, since, through)
+
+
+@asynccontextmanager
+async def patient(db: Database, web: Web, now: datetime) -> AsyncIterator[None]:
+    """What servers asked of processes before this one holds for `web`, and what they ask of it
+    now holds for the next: runs by cron do not knock again before the time."""
+    with db.reading() as tx:
+        before = sources.waits(tx, now)
+    web.wait({url: (until - now).total_seconds() for url, until in before.items()})
+    try:
+        yield
+    finally:
+        after = {url: now + timedelta(seconds=wait) for url, wait in web.waits().items()}
+        if after or before:
+            with db.writing() as tx:
+                sources.set_waits(tx, after)
 
 
 @dataclass(frozen=True, slots=True)

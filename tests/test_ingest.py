@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replaying import CATEGORIES, arxiv, hf, ingest_from, no_web, noon, replay_on, run, spec
+from replaying import CATEGORIES, arxiv, hf, ingest_from, no_web, noon, replay_on, run, spec, web_of
 
 from digest import identity
 from digest.errors import Broken, Refused
-from digest.ingest import backfill, import_papers, ingest, retry
+from digest.ingest import backfill, import_papers, ingest, patient, retry
 from digest.model import Announce, BadEntry, Fetched, Listing, SourceReport, Verdict, Window
 from digest.sources import Known, SourceSpec
 from digest.sources.feed import FeedSource
@@ -308,3 +309,55 @@ def test_a_kind_that_cannot_read_again_says_so(sqlite: Database) -> None:
         sources.put_in_quarantine(tx, "a", [BadEntry(b"x", "old")], NOW)
     done = retry(sqlite, Scripted("a", Fetched(Verdict.OK)), NOW)
     assert done.still[0][2] == "kind scripted cannot read entries again"
+
+
+# ------------------------------------------------------------------ patience, and going on
+
+
+class Past(Scripted):
+    """A source with a past of four days; it breaks off after as many slices as it is told."""
+
+    def __init__(self, *breaks: int) -> None:
+        super().__init__("past", Fetched(Verdict.OK))
+        self.breaks, self.asked = list(breaks), []
+
+    async def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
+        self.asked.append(since)
+        left = self.breaks.pop(0)
+        for number in range(since.day, until.day + 1):
+            if not left:
+                raise KeyboardInterrupt
+            left -= 1
+            through = {"through": f"2025-09-{number:02}"}
+            yield Fetched(Verdict.OK, backfill=(paper(number),), cursor=through)
+
+
+def test_a_backfill_that_was_broken_off_goes_on_from_there(sqlite: Database) -> None:
+    source = Past(2, 9, 9)
+    first, last = date(2025, 9, 1), date(2025, 9, 4)
+    with pytest.raises(KeyboardInterrupt):
+        run(backfill(sqlite, source, first, last, NOW))
+    assert count(sqlite) == 2
+    assert run(backfill(sqlite, source, first, last, NOW)).new == 2
+    run(backfill(sqlite, source, first, last, NOW))  # one that ended begins anew
+    assert source.asked == [first, date(2025, 9, 2), first]
+
+
+def test_a_server_that_asked_to_wait_is_left_alone_by_the_next_process(sqlite: Database) -> None:
+    asked: list[str] = []
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(429, headers={"retry-after": "3600"})
+
+    async def one_run(now: datetime) -> str:
+        async with web_of(busy) as web, patient(sqlite, web, now):
+            source = FeedSource(spec("feed", url="https://x.example/rss"), web)
+            (report,) = await ingest(sqlite, [source], now)
+            return report.message
+
+    run(one_run(NOW))
+    assert "3000 s are left" in run(one_run(NOW + timedelta(minutes=10)))
+    assert len(asked) == 1
+    run(one_run(NOW + 2 * HOUR))
+    assert len(asked) == 2

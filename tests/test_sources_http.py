@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from replaying import run, spec, web_of
 
 from digest import __version__
 from digest.model import Verdict
-from digest.sources.http import Answer, Web, is_public
+from digest.sources.http import JITTER, Answer, Web, is_public
 
 URL = "https://feeds.example/rss"
 
@@ -296,3 +297,19 @@ def test_other_hosts_do_not_wait_for_it() -> None:
             return await asyncio.gather(*(web.get(url, spec(timeout=5)) for url in urls))
 
     assert [answer.verdict for answer in run(both())] == [Verdict.OK, Verdict.OK]
+
+
+def test_jitter_makes_the_rest_between_two_requests_longer() -> None:
+    asked: list[float] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(time.monotonic())
+        return httpx.Response(200)
+
+    async def twice() -> None:
+        async with web_of(answer, intervals={"x.example": 0.05}, jitter=lambda: 1.0) as web:
+            for _ in range(2):
+                await web.get("https://x.example/", spec())
+
+    run(twice())
+    assert asked[1] - asked[0] >= 0.05 * (1 + JITTER)

@@ -223,7 +223,7 @@ class App:
         """The client that all sources share: one limit for each host."""
         from digest.sources.http import Web
 
-        return Web(site_url=self.user_agent_site, transport=self.network)
+        return Web(site_url=self.user_agent_site, transport=self.network, jitter=random.random)
 
     # -------------------------------------------------------------- verbs
 
@@ -231,7 +231,7 @@ class App:
         self, names: Sequence[str] = (), on_progress: ingest.Progress | None = None
     ) -> list[SourceReport]:
         """Ask the sources with these names (none: all) what is new, and remember it."""
-        async with self.web() as web:
+        async with self.web() as web, ingest.patient(self.db, web, self.clock()):
             wanted = self.sources(web, names)
             who = ingest.Operator(parseaddr(self.settings.site.operator)[1], self._message_id)
             reports = await ingest.ingest(self.db, wanted, self.clock(), on_progress, who)

@@ -187,7 +187,7 @@ async def _fetch_past(name: str, since: str, until: str) -> Any:
     first = moment(since, "--since").date()
     if first > last:
         raise Refused(f"--since {first} lies after {last}")
-    async with site.web() as web:
+    async with site.web() as web, ingest.patient(site.db, web, site.clock()):
         [source] = site.sources(web, [name])
         with progress(f"{name}: {first} to {last}") as tell:
             return await ingest.backfill(

@@ -56,7 +56,8 @@ class Backfills(Protocol):
 
     def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
         """Everything announced on the days [since, until], in slices, oldest first: the papers
-        are in `Fetched.backfill`. Ends with the first slice that failed."""
+        are in `Fetched.backfill`. `Fetched.cursor` may hold `through`, the day from which to go
+        on once this slice is stored. Ends with the first slice that failed."""
         ...
 
 

@@ -92,7 +92,10 @@ class ArxivSource:
         first = eastern.submitted_from(since)
         archive = self.oai if suits(first, until, now.date()) else self.api
         async for part in archive.submitted(first, until):
-            yield Fetched(part.verdict, part.message, backfill=part.papers, bad=part.bad)
+            done = {"through": part.through.isoformat()} if part.through else {}
+            yield Fetched(
+                part.verdict, part.message, backfill=part.papers, bad=part.bad, cursor=done
+            )
 
     async def _tallied(
         self, cursor: Mapping[str, str], shown: Announcement, verdict: Verdict, now: datetime

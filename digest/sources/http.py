@@ -40,6 +40,7 @@ INTERVALS: Mapping[str, float] = {
     "api2.openreview.net": 1.0,
 }
 MAX_REDIRECTS = 5
+JITTER = 0.3  # of an interval that it may be longer, so that many sites do not ask in step
 _CHUNK = 65_536
 _ERROR_BYTES = 65_536  # of an error page, read for its title
 _LOOPBACK = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
@@ -79,7 +80,7 @@ class Web:
     """`async with Web(site_url=...) as web: answer = await web.get(url, spec)`.
 
     `intervals`: seconds between two requests to a host; `transport` and `resolve` replace the
-    network and DNS.
+    network and DNS; `jitter` gives numbers in [0, 1).
     """
 
     def __init__(
@@ -89,12 +90,14 @@ class Web:
         transport: httpx.AsyncBaseTransport | None = None,
         intervals: Mapping[str, float] = INTERVALS,
         resolve: Resolve | None = None,
+        jitter: Callable[[], float] = lambda: 0.0,
     ) -> None:
         where = f" (+{site_url})" if site_url else ""
         self.user_agent = f"PaperDigest/{__version__}{where}"
         self._transport = transport
         self._intervals = intervals
         self._resolve = resolve or _resolve
+        self._jitter = jitter
         self._client: httpx.AsyncClient | None = None
         self._turns: dict[str, asyncio.Lock] = {}
         self._free_at: dict[str, float] = {}
@@ -154,7 +157,18 @@ class Web:
             try:
                 yield
             finally:
-                self._free_at[host] = loop.time() + self._intervals[host]
+                rest = self._intervals[host] * (1 + JITTER * self._jitter())
+                self._free_at[host] = loop.time() + rest
+
+    def waits(self) -> dict[str, float]:
+        """{address: seconds for which its server wants it left alone}, for the next process."""
+        now = asyncio.get_running_loop().time()
+        return {url: at - now for url, at in self._patient_until.items() if at > now}
+
+    def wait(self, waits: Mapping[str, float]) -> None:
+        """Leave these addresses alone for so many seconds: a server asked a process before us."""
+        now = asyncio.get_running_loop().time()
+        self._patient_until.update({url: now + seconds for url, seconds in waits.items()})
 
     def _patience(self, url: str) -> float:
         """Seconds for which the server wants this address (whatever its query) left alone."""

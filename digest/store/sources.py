@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -14,6 +14,7 @@ from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.papers import insert_new
 
+WAIT = "leave alone: "  # before an address, in the names of marks
 MAX_RAW = 65_536  # bytes kept of one quarantined entry
 
 
@@ -164,6 +165,40 @@ def notices_of(tx: Tx, letters: Sequence[int]) -> dict[int, Notice]:
 def _notice(row: Any) -> Notice:
     verdict = Verdict(row.verdict)
     return Notice(row.source, row.at, row.well, verdict, row.message, row.since)
+
+
+def waits(tx: Tx, now: datetime) -> dict[str, datetime]:
+    """{address: until when its server wants it left alone}."""
+    m = t.marks.c
+    rows = tx.execute(select(t.marks).where(m.name.startswith(WAIT), m.at > now))
+    return {row.name.removeprefix(WAIT): row.at for row in rows}
+
+
+def set_waits(tx: Tx, until: Mapping[str, datetime]) -> None:
+    """These addresses are to be left alone so long, and no others."""
+    tx.execute(delete(t.marks).where(t.marks.c.name.startswith(WAIT)))
+    if rows := [{"name": WAIT + url, "at": at} for url, at in until.items()]:
+        tx.execute(insert(t.marks), rows)
+
+
+def backfilled(tx: Tx, name: str, since: date) -> date | None:
+    """The day up to which a backfill from `since` on that did not end is stored."""
+    mark = select(t.marks.c.at).where(t.marks.c.name == _backfill(name, since))
+    found: datetime | None = tx.execute(mark).scalar_one_or_none()
+    return found.date() if found else None
+
+
+def set_backfilled(tx: Tx, name: str, since: date, through: date | None) -> None:
+    """How far a backfill has come; None: it ended."""
+    mark = _backfill(name, since)
+    tx.execute(delete(t.marks).where(t.marks.c.name == mark))
+    if through is not None:
+        at = datetime(through.year, through.month, through.day, tzinfo=UTC)
+        tx.execute(insert(t.marks), [{"name": mark, "at": at}])
+
+
+def _backfill(name: str, since: date) -> str:
+    return f"backfill of {name} since {since}"
 
 
 def add(tx: Tx, name: str, kind: str, options: Mapping[str, Any]) -> bool:
