@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -41,6 +41,13 @@ def _as_postgres() -> list[str]:
 @contextmanager
 def running_postgres(folder: Path) -> Iterator[str]:
     """The URL of a server that ends with the block; skipped where there is none to start."""
+    with restartable_postgres() as (url, _):
+        yield url
+
+
+@contextmanager
+def restartable_postgres() -> Iterator[tuple[str, Callable[[], None]]]:
+    """(URL, a function that ends the server at once, as kill -9 would, and starts it again)."""
     if (binaries := _binaries()) is None:
         pytest.skip(f"no PostgreSQL: {HOW}")
     who = _as_postgres()
@@ -57,11 +64,18 @@ def running_postgres(folder: Path) -> Iterator[str]:
     subprocess.run([*who, str(binaries / initdb[0]), *initdb[1:], "--no-sync"], **quiet)
     options = f"-p {port} -k {home} -h 127.0.0.1 -c fsync=off -c max_connections=60"
     control = [*who, str(binaries / "pg_ctl"), "-D", str(data), "-w"]
-    subprocess.run([*control, "-l", str(home / "log"), "-o", options, "start"], **quiet)
+    start = [*control, "-l", str(home / "log"), "-o", options, "start"]
+    stop = [*control, "-m", "immediate", "stop"]
+
+    def restart() -> None:
+        subprocess.run(stop, **quiet)
+        subprocess.run(start, **quiet)
+
+    subprocess.run(start, **quiet)
     try:
-        yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", restart
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+        subprocess.run(stop, **quiet)
         shutil.rmtree(home, ignore_errors=True)
 
 
