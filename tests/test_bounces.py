@@ -492,6 +492,7 @@ def test_a_report_about_somebody_forgotten_brings_nothing_back(db: Database) -> 
     with db.writing() as tx:
         people.erase(tx, letter.person.key)
     take(db, raw)
+    take(db, raw.replace(b"rfc822; ada@example.com", b"LOCAL; ada"))
     assert "ada" not in str([one.told for one in kept(db)])
     with db.reading() as tx:
         assert people.suppressions(tx) == []

@@ -1,7 +1,7 @@
 """Pure: a message taken apart within bounds, whatever it is made of.
 
 The email package takes messages apart by recursion and line by line through every level; a hostile
-report with a thousand levels ends it. Here depth, parts and bytes are bounded, nothing raises, and
+report with a thousand levels ends it. Here parts, depth and bytes are bounded, nothing raises, and
 what is broken is read as far as it goes.
 """
 
@@ -17,8 +17,7 @@ from typing import BinaryIO
 
 LARGEST = 4 * 1024 * 1024  # bytes of a message that are looked at
 MOST_HEAD = 64 * 1024  # bytes of one part's headers
-MOST_PARTS = 60
-DEEPEST = 6  # multiparts within each other
+MOST_PARTS = 60  # and so much depth at most
 
 _FIELD = re.compile(rb"([!-9;-~]{1,80})[ \t]*:(.*)", re.DOTALL)
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
@@ -109,14 +108,14 @@ def fields(head: bytes) -> Fields:
 
 def walk(whole: Part) -> list[Part]:
     """The message and its parts from the top down; attached messages are not entered."""
-    return list(islice(_walk(whole, 0), MOST_PARTS))
+    return list(islice(_walk(whole), MOST_PARTS))
 
 
-def _walk(whole: Part, depth: int) -> Iterator[Part]:
+def _walk(whole: Part) -> Iterator[Part]:
     yield whole
-    if depth < DEEPEST and whole.kind.startswith("multipart/"):
+    if whole.kind.startswith("multipart/"):
         for inner in _split(whole):
-            yield from _walk(inner, depth + 1)
+            yield from _walk(inner)
 
 
 def _split(whole: Part) -> Iterator[Part]:

@@ -87,8 +87,12 @@ def _failure(to: Any, action: str, code: Any, text: Any) -> Failure:
 
 
 def ses(message: Event) -> list[Posted]:
-    """An SNS notification, its signature checked: notifications and event publishing alike."""
-    event = _dict(parsed(_text(message.get("Message")).encode("utf-8", "replace") or b"null"))
+    """An SNS notification, its signature checked: notifications and event publishing alike. Words
+    in place of an event are a greeting."""
+    try:
+        event = _dict(parsed(_text(message.get("Message")).encode("utf-8", "replace")))
+    except NotUnderstood:
+        return []
     kind = _text(event.get("notificationType") or event.get("eventType"))
     mail = _dict(event.get("mail"))
     told = _dict(event.get(kind.lower()))
@@ -173,7 +177,7 @@ def mailgun(body: bytes) -> tuple[Event, list[Posted]]:
 
 
 def _mailgun_reports(event: Event) -> Iterator[Report]:
-    name, answer = event.get("event"), _dict(event.get("delivery-status"))
+    name, answer = _text(event.get("event")), _dict(event.get("delivery-status"))
     headers = _dict(_dict(event.get("message")).get("headers"))
     sender = _dict(event.get("envelope")).get("sender")
     words = answer.get("message") or answer.get("description") or event.get("reason")
@@ -211,7 +215,7 @@ def sendgrid(body: bytes) -> list[Posted]:
 
 
 def _sendgrid_report(event: Event) -> Report | None:
-    name, to, id_ = event.get("event"), event.get("email"), event.get("smtp-id")
+    name, to, id_ = _text(event.get("event")), event.get("email"), event.get("smtp-id")
     words = event.get("reason") or event.get("response") or name
     if name == "bounce":
         blocked = event.get("type") == "blocked"  # by policy or for a while, says the provider

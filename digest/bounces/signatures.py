@@ -54,7 +54,7 @@ def mailgun(signature: Mapping[str, Any], key: str, now: datetime) -> bool:
     """HMAC-SHA256 of timestamp and token. It does not cover the event: see `token` in
     providers.py for why that is enough."""
     stamp, token = str(signature.get("timestamp", "")), str(signature.get("token", ""))
-    if not re.fullmatch(r"\d{9,11}", stamp) or not token:
+    if not re.fullmatch(r"[0-9]{9,11}", stamp) or not token:
         return False
     fresh = abs(now - datetime.fromtimestamp(int(stamp), UTC)) <= OLDEST
     mac = hmac.new(key.encode(), f"{stamp}{token}".encode(), hashlib.sha256).hexdigest()
