@@ -149,7 +149,7 @@ def _pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         except sqlite3.OperationalError as error:
             if "readonly" not in str(error):
                 raise
-    cursor.execute("PRAGMA synchronous=NORMAL")  # kill -9 loses nothing; see docs/decisions
+    cursor.execute("PRAGMA synchronous=FULL")  # nor does a power cut; see docs/decisions/0004
     cursor.close()
 
 
