@@ -157,6 +157,23 @@ def bounce(letter: Sent, status: str = "5.1.1", text: str = "", action: str = "f
     return dsn(letter.verp, failed(letter.to, status, text, action), letter.headers)
 
 
+def report_about(sender: str, to: str, raw: bytes) -> bytes:
+    """A report that returns the headers of a letter as it was on the wire."""
+    head = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[0].decode()
+    return dsn(sender, failed(to, "5.1.1", "550 5.1.1 nobody of that name"), head + "\n")
+
+
+def complaint_about(raw: bytes) -> bytes:
+    """A complaint that says nothing but the letter."""
+    return (
+        b"From: fbl@isp.example\nTo: abuse@digest.example.org\nMIME-Version: 1.0\n"
+        b'Content-Type: multipart/report; report-type=feedback-report; boundary="arf"\n\n'
+        b"--arf\nContent-Type: message/feedback-report\n\n"
+        b"Feedback-Type: abuse\nUser-Agent: Isp/1.0\nVersion: 1\n\n"
+        b"--arf\nContent-Type: message/rfc822\n\n" + raw.replace(b"\r\n", b"\n") + b"\n--arf--\n"
+    )
+
+
 def postfix(letter: Sent) -> bytes:
     fields = (
         "Reporting-MTA: dns; relay.example.org\n"
