@@ -106,7 +106,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("subscribers", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_subscribers_next_due_key"), ["next_due", "key"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_subscribers_next_due_key"), ["next_due", "key"], unique=False
+        )
 
     op.create_table(
         "suppressions",
@@ -124,7 +126,12 @@ def upgrade() -> None:
         sa.Column("act", sa.String(), nullable=False),
         sa.Column("door", sa.String(), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_consents_subscriber"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["subscriber"],
+            ["subscribers.key"],
+            name=op.f("fk_consents_subscriber"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_consents")),
     )
     with op.batch_alter_table("consents", schema=None) as batch_op:
@@ -141,7 +148,12 @@ def upgrade() -> None:
         sa.Column("made_at", digest.store.tables.Utc(timezone=True), nullable=False),
         sa.Column("next_due", digest.store.tables.Utc(timezone=True), nullable=True),
         sa.Column("content", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_editions_subscriber"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["subscriber"],
+            ["subscribers.key"],
+            name=op.f("fk_editions_subscriber"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_editions")),
         sa.UniqueConstraint("subscriber", "until", name=op.f("uq_editions_subscriber_until")),
         sqlite_autoincrement=True,
@@ -151,18 +163,24 @@ def upgrade() -> None:
         sa.Column("paper", sa.Integer(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("first_at", digest.store.tables.Utc(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_listings_paper"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["paper"], ["papers.key"], name=op.f("fk_listings_paper"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("paper", "source", name=op.f("pk_listings")),
     )
     with op.batch_alter_table("listings", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_listings_source_first_at"), ["source", "first_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_listings_source_first_at"), ["source", "first_at"], unique=False
+        )
 
     op.create_table(
         "paper_ids",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("paper", sa.Integer(), nullable=False),
         sa.Column("at", digest.store.tables.Utc(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_paper_ids_paper"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["paper"], ["papers.key"], name=op.f("fk_paper_ids_paper"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_paper_ids")),
     )
     with op.batch_alter_table("paper_ids", schema=None) as batch_op:
@@ -174,7 +192,12 @@ def upgrade() -> None:
         sa.Column("document", sa.JSON(), nullable=False),
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("changed_at", digest.store.tables.Utc(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_profiles_subscriber"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["subscriber"],
+            ["subscribers.key"],
+            name=op.f("fk_profiles_subscriber"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("subscriber", name=op.f("pk_profiles")),
     )
     with op.batch_alter_table("profiles", schema=None) as batch_op:
@@ -186,8 +209,15 @@ def upgrade() -> None:
         sa.Column("paper", sa.Integer(), nullable=False),
         sa.Column("value", sa.SmallInteger(), nullable=False),
         sa.Column("at", digest.store.tables.Utc(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_ratings_paper"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_ratings_subscriber"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["paper"], ["papers.key"], name=op.f("fk_ratings_paper"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["subscriber"],
+            ["subscribers.key"],
+            name=op.f("fk_ratings_subscriber"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("subscriber", "paper", name=op.f("pk_ratings")),
     )
     op.create_table(
@@ -204,7 +234,9 @@ def upgrade() -> None:
         sa.Column("categories", sa.JSON(), nullable=False),
         sa.Column("published", sa.Date(), nullable=True),
         sa.Column("links", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_revisions_paper"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["paper"], ["papers.key"], name=op.f("fk_revisions_paper"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("paper", "revision", name=op.f("pk_revisions")),
     )
     op.create_table(
@@ -214,7 +246,9 @@ def upgrade() -> None:
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("at", digest.store.tables.Utc(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_signals_paper"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["paper"], ["papers.key"], name=op.f("fk_signals_paper"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("paper", "name", "day", name=op.f("pk_signals")),
     )
     with op.batch_alter_table("signals", schema=None) as batch_op:
@@ -241,15 +275,24 @@ def upgrade() -> None:
         sa.Column("code", sa.Integer(), nullable=True),
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("changed_at", digest.store.tables.Utc(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["edition"], ["editions.key"], name=op.f("fk_deliveries_edition"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_deliveries_subscriber"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["edition"], ["editions.key"], name=op.f("fk_deliveries_edition"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["subscriber"],
+            ["subscribers.key"],
+            name=op.f("fk_deliveries_subscriber"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_deliveries")),
         sa.UniqueConstraint("edition", name=op.f("uq_deliveries_edition")),
         sa.UniqueConstraint("message_id", name=op.f("uq_deliveries_message_id")),
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_deliveries_state_not_before"), ["state", "not_before"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_deliveries_state_not_before"), ["state", "not_before"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_deliveries_subscriber"), ["subscriber"], unique=False)
 
     op.create_table(
@@ -257,9 +300,18 @@ def upgrade() -> None:
         sa.Column("subscriber", sa.Integer(), nullable=False),
         sa.Column("paper", sa.Integer(), nullable=False),
         sa.Column("edition", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["edition"], ["editions.key"], name=op.f("fk_received_edition"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["paper"], ["papers.key"], name=op.f("fk_received_paper"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["subscriber"], ["subscribers.key"], name=op.f("fk_received_subscriber"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["edition"], ["editions.key"], name=op.f("fk_received_edition"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["paper"], ["papers.key"], name=op.f("fk_received_paper"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["subscriber"],
+            ["subscribers.key"],
+            name=op.f("fk_received_subscriber"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("subscriber", "paper", name=op.f("pk_received")),
     )
     with op.batch_alter_table("received", schema=None) as batch_op:
@@ -275,7 +327,9 @@ def upgrade() -> None:
         sa.Column("code", sa.Integer(), nullable=True),
         sa.Column("enhanced", sa.String(), nullable=True),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["delivery"], ["deliveries.key"], name=op.f("fk_attempts_delivery"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["delivery"], ["deliveries.key"], name=op.f("fk_attempts_delivery"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_attempts")),
     )
     with op.batch_alter_table("attempts", schema=None) as batch_op:
@@ -296,7 +350,9 @@ def upgrade() -> None:
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("effect", sa.String(), nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(["delivery"], ["deliveries.key"], name=op.f("fk_reports_delivery"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["delivery"], ["deliveries.key"], name=op.f("fk_reports_delivery"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_reports")),
         sa.UniqueConstraint("hash", "part", name=op.f("uq_reports_hash_part")),
         sqlite_autoincrement=True,
@@ -314,7 +370,9 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("since", digest.store.tables.Utc(timezone=True), nullable=True),
         sa.Column("delivery", sa.Integer(), nullable=True),
-        sa.ForeignKeyConstraint(["delivery"], ["deliveries.key"], name=op.f("fk_notices_delivery"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["delivery"], ["deliveries.key"], name=op.f("fk_notices_delivery"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_notices")),
         sa.UniqueConstraint("delivery", name=op.f("uq_notices_delivery")),
     )
