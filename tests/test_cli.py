@@ -32,6 +32,7 @@ LISTS = (
     "delivery list",
     "bounce list",
     "suppression list",
+    "bounce list",
 )
 REPORTS = (
     *("check", "doctor", "plugins", "stats", "ingest", "publish", "deliver", "run", "db current"),

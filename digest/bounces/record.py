@@ -30,6 +30,7 @@ from digest.errors import TokenError
 from digest.links import Links, Purpose
 from digest.model import Act, Delivery, DeliveryState, EndReason, Subscriber, SubscriberState
 from digest.store import Database, Tx, deliveries, people, reports
+from digest.store.mailbox import mailbox
 from digest.store.reports import Told
 
 log = logging.getLogger("digest.bounces")
@@ -273,7 +274,5 @@ def _forgotten(person: Subscriber | None) -> bool:
 def is_at(ours: str, failure: Failure) -> bool:
     """Whether a failure is at the address that our letter went to; true where none is named."""
     named = [name for name in (failure.recipient, failure.original) if name]
-    same = {ours.casefold()}
-    return not named or any(
-        name.casefold() in same or unxtext(name).casefold() in same for name in named
-    )
+    spellings = {mailbox(spelled) for name in named for spelled in (name, unxtext(name))}
+    return not named or mailbox(ours) in spellings

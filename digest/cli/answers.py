@@ -14,7 +14,7 @@ from digest.cli.output import print_json, progress, say, table
 from digest.errors import Refused
 
 PAPERS = typer.Argument(metavar="PAPERS.jsonl", help='Papers; those with "new": true are ranked.')
-TIMED = ("editions", "letters")
+TIMED = ("editions", "letters", "came back")
 READERS = typer.Argument(metavar="READERS.jsonl", help='{"reader", "likes", "dislikes"} a line.')
 
 
@@ -63,7 +63,7 @@ def stats(
 
 
 def _stats(app: Any, days: int) -> dict[str, dict[str, int]]:
-    from digest.store import deliveries, editions, papers, people, sources
+    from digest.store import deliveries, editions, papers, people, reports, sources
 
     since = app.clock() - timedelta(days=days)
     with app.db.reading() as tx:
@@ -73,6 +73,7 @@ def _stats(app: Any, days: int) -> dict[str, dict[str, int]]:
             "papers": {"known": papers.count(tx)},
             "editions": editions.counts(tx, since),
             "letters": deliveries.counts(tx, since),
+            "came back": reports.counts(tx, since),
             "sources": {
                 verdict: sum(h.verdict == verdict for h in health)
                 for verdict in sorted({str(h.verdict) for h in health if h.verdict})
