@@ -52,6 +52,7 @@ def run(argv: Sequence[str]) -> int:
     except (BrokenPipeError, SystemExit) as error:
         return _nobody_listens(error)
     except OSError as error:
+        _drop_what_is_buffered()  # or Python tries once more at its end, and fails with 120
         return _fail([f"{error.filename or 'system'}: {error.strerror or error}"], 3)
     except Exception as error:
         return _other(error)
@@ -85,9 +86,19 @@ def _nobody_listens(error: BaseException) -> int:
     make a SystemExit of it."""
     if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
         raise error
-    with suppress(OSError, ValueError, AttributeError):  # what is still buffered has nowhere to go
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+    _drop_what_is_buffered()
     return 0
+
+
+def _drop_what_is_buffered() -> None:
+    """What stdout still holds has nowhere to go, where stdout itself is what failed."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _other(error: Exception) -> int:
