@@ -6,6 +6,8 @@ import logging
 
 import pytest
 import returning
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from returning import (
     LINKS,
     NOW,
@@ -456,6 +458,29 @@ def test_what_several_recipients_are_told_of_is_kept_in_parts(sqlite: Database) 
         (Weight.NONE, Effect.NONE),
     ]
     assert len(kept(sqlite)) == 2
+
+
+PIECES = st.sampled_from(
+    [
+        *(b"\n", b"\n\n", b"\0", b"\xff", b"\xed\xa0\x80", b"--b", b"--b--", b"+00", b"\\x{0}"),
+        b'Content-Type: multipart/report; boundary="b"',
+        *(b"Content-Type: message/delivery-status", b"Content-Type: message/feedback-report"),
+        *(b"From: MAILER-DAEMON@x", b"Final-Recipient: utf-8; a\\x{0}@b.c", b"Status: 5.1.1"),
+        *(b"Original-Envelope-Id: a+00b@c", b"Message-ID: <a\0@b>", b"Feedback-Type: \0"),
+        *(b"To: ada@example.com", b"Final-Recipient: rfc822; ada@example.com", b"Subject: \0\xff"),
+        *(b"Diagnostic-Code: smtp; \0 550 5.2.2", b"Original-Rcpt-To: ada@example.com"),
+    ]
+)
+
+
+@given(st.lists(st.one_of(PIECES, st.binary(max_size=12)), min_size=1, max_size=30))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_comes_every_database_takes_it(db: Database, pieces: list[bytes]) -> None:
+    """Also bytes that PostgreSQL would refuse."""
+    taken = desk(db).take(b"\n".join(pieces), "pipe", keep_raw=True)
+    assert taken.kind in Kind
 
 
 # ------------------------------------------------------------------ what is kept, and forgotten

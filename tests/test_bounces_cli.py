@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,10 @@ import pytest
 from returning import LINKS, NOW, away, bounce, complaint, dsn, failed, sent, suppressed
 
 from digest import cli
+from digest.app import App, held_clock
+from digest.cli import daemon
+from digest.config import load
+from digest.errors import SourceError
 from digest.store import Database, reports
 
 HUMAN = b"From: bob@example.net\nSubject: Hello\n\nDear daemon\n"
@@ -295,3 +301,32 @@ def test_an_address_that_is_none_is_refused(
 ) -> None:
     assert run("bounce", "lmtp", "--listen", listen) == 2
     assert "HOST:PORT" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ the daemon
+
+
+def app(db: Database, **more: str) -> App:
+    return App(load(None, {**environment(db), **more}), held_clock(NOW))
+
+
+def test_the_daemon_looks_for_what_came_back(site: Database, tmp_path: Path) -> None:
+    folder = maildir(tmp_path / "mail", bounce(sent(site)))
+    ticks = daemon.ticks(app(site, DIGEST_BOUNCES__MAILDIR=str(folder)))
+    ticks["bounces"].job(threading.Event())
+    assert (suppressed(site), list((folder / "new").iterdir())) == ("bounced", [])
+
+
+def test_the_daemon_looks_nowhere_where_nothing_is_set_up(site: Database) -> None:
+    assert "bounces" not in daemon.ticks(app(site))
+
+
+def test_the_daemons_site_has_the_webhooks_whose_keys_are_set(site: Database) -> None:
+    hooks = daemon.site_parts(app(site, DIGEST_POSTMARK_SECRET="s3cret")).hooks
+    assert (hooks.postmark_secret, hooks.mailgun_signing_key) == ("s3cret", "")
+    assert "s3cret" not in repr(hooks)
+
+
+def test_nobody_makes_the_site_ask_a_private_address(site: Database) -> None:
+    with pytest.raises(SourceError, match="private network"):
+        asyncio.run(app(site).fetch("https://127.0.0.1/SimpleNotificationService.pem"))

@@ -62,6 +62,13 @@ def test_the_envelopes_recipient_counts_where_the_headers_hide_it(letter: Sent) 
     assert read(raw, [letter.verp]).tokens == (token(letter),)
 
 
+def test_the_envelopes_id_is_enough(letter: Sent) -> None:
+    """We give ours with the letter (RFC 3461); servers keep it where they keep nothing else."""
+    id_ = letter.letter.message_id.strip("<>").replace("+", "+2B").replace("=", "+3D")
+    fields = f"Original-Envelope-Id: {id_}\n" + failed(letter.to, "5.1.1", "550 no")
+    assert read(dsn("us", fields)).message_ids == (letter.letter.message_id,)
+
+
 @pytest.mark.parametrize("name", ["Delivered-To", "X-Original-To", "Envelope-To", "Cc"])
 def test_servers_note_the_envelopes_recipient_in_headers_of_their_own(
     letter: Sent, name: str

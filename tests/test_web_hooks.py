@@ -146,6 +146,19 @@ def test_postmark_reports_a_complaint(sqlite: Database) -> None:
     assert state(sqlite, letter) == COMPLAINED
 
 
+@pytest.mark.parametrize(
+    ("stop", "reason", "left"),
+    [(True, "ManualSuppression", True), (False, None, False), (True, "HardBounce", False)],
+)
+def test_postmarks_own_unsubscribe_link_unsubscribes(
+    sqlite: Database, stop: bool, reason: str | None, left: bool
+) -> None:
+    letter = sent(sqlite)
+    event = {"RecordType": "SubscriptionChange", "Recipient": letter.to, "SuppressSending": stop}
+    as_postmark(sqlite)(json.dumps({**event, "SuppressionReason": reason}).encode())
+    assert (state(sqlite, letter)[0] is SubscriberState.ENDED) is left
+
+
 def test_postmark_may_know_the_secret_by_its_address(sqlite: Database) -> None:
     visit = site(sqlite, postmark_secret="s3cret")
     answer = visit.post("/hooks/postmark?secret=s3cret", content=postmark(sent(sqlite)))
@@ -231,6 +244,13 @@ def test_mailguns_other_events(
 def test_mailgun_with_another_key_is_refused(sqlite: Database) -> None:
     assert as_mailgun(sqlite)(mailgun(sent(sqlite), key="another")).status_code == 403
     assert recorded(sqlite) == []
+
+
+def test_mailguns_parent_account_may_sign(sqlite: Database) -> None:
+    body = json.loads(mailgun(sent(sqlite)))
+    signature = body["signature"]
+    signature["parent-signature"], signature["signature"] = signature["signature"], "0" * 64
+    assert as_mailgun(sqlite)(json.dumps(body).encode()).text == "1 recorded\n"
 
 
 @pytest.mark.parametrize("stamp", ["0", "", "9" * 11, "-1773306000", "1e9", "١٧٧٣٣٠٦٠٠٠"])

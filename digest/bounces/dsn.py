@@ -21,7 +21,7 @@ LONGEST_ADDRESS = 320
 
 _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 _ADDRESS = re.compile(r"[^\s<>]+@[^\s<>@]+")
-_XTEXT = re.compile(r"\+([0-9A-F]{2})")
+_XTEXT = re.compile(r"\+([2-7][0-9A-F])")  # controls are never decoded
 _UTF8_XTEXT = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _RECIPIENT_FIELDS = ("final-recipient", "original-recipient", "x-actual-recipient")
 
@@ -101,7 +101,7 @@ def _character(digits: str) -> str:
 
 
 def unxtext(text: str) -> str:
-    """RFC 3461 4: +HH back to a character."""
+    """RFC 3461 4: +HH back to a printable character."""
     return _XTEXT.sub(lambda found: chr(int(found[1], 16)), text)
 
 

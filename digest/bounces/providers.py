@@ -153,6 +153,11 @@ def postmark(body: bytes) -> list[Posted]:
     if record == "SpamComplaint" or kind == "SpamComplaint":
         failure = _failure(event.get("Email"), "failed", "", words)
         return [Posted(known_by, _report(Kind.COMPLAINT, [failure]))]
+    if record == "SubscriptionChange" and event.get("SuppressionReason") == "ManualSuppression":
+        failure = _failure(event.get("Recipient"), "failed", "", "asked the provider")
+        known_by = _known_by("postmark", record, event.get("ChangedAt"), failure.recipient)
+        wanted = event.get("SuppressSending") is True
+        return [Posted(known_by, _report(Kind.UNSUBSCRIBE, [failure]))] if wanted else []
     if record != "Bounce":
         return []
     if kind == "Transient":

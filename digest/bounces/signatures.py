@@ -51,14 +51,15 @@ def decoded(text: str) -> bytes:
 
 
 def mailgun(signature: Mapping[str, Any], key: str, now: datetime) -> bool:
-    """HMAC-SHA256 of timestamp and token. It does not cover the event: see `token` in
-    providers.py for why that is enough."""
+    """HMAC-SHA256 of timestamp and token, by the account's key or its parent's. It does not cover
+    the event: providers.py says why that is enough."""
     stamp, token = str(signature.get("timestamp", "")), str(signature.get("token", ""))
     if not re.fullmatch(r"[0-9]{9,11}", stamp) or not token:
         return False
     fresh = abs(now - datetime.fromtimestamp(int(stamp), UTC)) <= OLDEST
     mac = hmac.new(key.encode(), f"{stamp}{token}".encode(), hashlib.sha256).hexdigest()
-    return fresh and bool(key) and same_secret(str(signature.get("signature", "")), mac)
+    given = (str(signature.get(name, "")) for name in ("signature", "parent-signature"))
+    return fresh and bool(key) and any(same_secret(one, mac) for one in given)
 
 
 # ------------------------------------------------------------------ SendGrid
