@@ -120,7 +120,9 @@ def publish_batch(
         if length not in shelves:
             span = spans.get(length) or _cover([person.window for person in group])
             shelves[length] = stock(press.db, press.matcher, span)
-        counts.update(_publish_group(press, group, shelves[length], notices, now))
+        while (made := _publish_group(press, group, shelves[length], notices, now)) is None:
+            shelves[length] = stock(press.db, press.matcher, shelves[length].span)
+        counts.update(made)
     return counts
 
 
@@ -181,7 +183,8 @@ def _spans(tx: Tx, now: datetime) -> tuple[dict[int, Window], int]:
 
 def _publish_group(
     press: Press, group: list[_Person], shelf: Shelf, notices: Sequence[str], now: datetime
-) -> Counter[str]:
+) -> Counter[str] | None:
+    """What was written; None where the shelf is no longer all that these windows hold."""
     _read_profiles(press.db, group)
     _rank(press.db, group, shelf)
     contents = _compose_unsent(press.db, group, shelf, notices)
@@ -189,8 +192,7 @@ def _publish_group(
     try:
         return _write(press, made, shelf)
     except _PapersCameIn:
-        again = stock(press.db, press.matcher, shelf.span)
-        return _publish_group(press, group, again, notices, now)
+        return None
 
 
 def _read_profiles(db: Database, group: Sequence[_Person]) -> None:

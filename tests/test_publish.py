@@ -290,3 +290,22 @@ def test_a_paper_somebody_liked_is_called_liked_and_not_a_seed(db, press):
     [edition] = made(db)
     close = [r for p in edition.content.papers for r in p.reasons if r.kind is ReasonKind.SEED]
     assert [(reason.what, reason.where) for reason in close] == [("arxiv:2410.16794", "liked")]
+
+
+def test_papers_that_came_in_are_read_once_for_all_that_follow(db, press, monkeypatch):
+    monkeypatch.setattr(publishing, "BATCH", 1)
+    for n in range(4):
+        join(db, f"p{n}@example.org")
+    announce(db, BEGIN + DAY, "Flow of water")
+    stocked = []
+
+    class Slow(LexicalMatcher):
+        def prepare(self, *given):
+            stocked.append(len(given[0]))
+            if len(stocked) == 1:
+                announce(db, BEGIN + 2 * DAY, "Flow of sand")
+            return super().prepare(*given)
+
+    publish(replace(press, matcher=Slow()), BEGIN + WEEK)
+    assert stocked == [1, 2]
+    assert {len(edition.content.papers) for edition in made(db)} == {2}

@@ -258,11 +258,3 @@ def _unpack_paper(row: Sequence[Any]) -> EditionPaper:
 def _reason(kind: str, what: str, where: str, value: float) -> Reason:
     """The same few words stand in many letters; one that is known costs a sixth of a new one."""
     return Reason(_KINDS[kind], what, where, value)
-
-
-def orphans(tx: Tx) -> int:
-    """Queued editions without a delivery: always 0, or something is broken."""
-    d = t.deliveries.c
-    joined = t.editions.outerjoin(t.deliveries, d.edition == e.key)
-    lost = and_(e.state == EditionState.QUEUED, d.key.is_(None))
-    return tx.execute(select(func.count()).select_from(joined).where(lost)).scalar_one()
