@@ -14,7 +14,8 @@ from replaying import run, spec, web_of
 
 from digest import __version__
 from digest.model import Verdict
-from digest.sources.http import JITTER, Answer, Web, is_public
+from digest.sources.answers import Answer
+from digest.sources.http import JITTER, Web, is_public
 
 URL = "https://feeds.example/rss"
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from digest.model import Announce, BadEntry, Listing, Verdict
 from digest.sources import document, eastern
+from digest.sources.answers import Answer
 from digest.sources.entries import listing, listings
 from digest.sources.feed import unseen
 from digest.sources.health import Came
-from digest.sources.http import Answer
 
 _ADDED = {Announce.NEW, Announce.CROSS}
 _KEPT = 8  # counts for each weekday

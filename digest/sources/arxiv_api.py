@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 
 from digest.model import BadEntry, Listing, Verdict
 from digest.sources import LookedUp, SourceSpec, document
+from digest.sources.answers import Answer
 from digest.sources.entries import listing, listings
-from digest.sources.http import Answer, Web
+from digest.sources.http import Web
 
 MOST_ASKED = 20  # requests for one list of numbers, where some of it is refused
 SLICE = 1000  # papers in one answer; the API allows 2,000 and is slow above 1,000

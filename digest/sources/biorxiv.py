@@ -20,12 +20,13 @@ from digest import identity
 from digest.errors import ConfigError
 from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
 from digest.sources import Known, SourceSpec, archive, document, options
+from digest.sources.answers import Answer
 from digest.sources.archive import Owed
 from digest.sources.biorxiv_api import BiorxivApi, posting, publication
 from digest.sources.entries import again, listing, listings
 from digest.sources.feed import advanced, silent_days, unseen
 from digest.sources.health import Came, judge
-from digest.sources.http import Answer, Web
+from digest.sources.http import Web
 
 FEEDS = "https://connect.{server}.org"
 API = "https://api.biorxiv.org"

@@ -17,10 +17,11 @@ from typing import Any
 from digest import identity
 from digest.model import Announce, BadEntry, Listing, Verdict
 from digest.sources import SourceSpec, rows
+from digest.sources.answers import Answer
 from digest.sources.archive import Owed, days
 from digest.sources.arxiv_api import Slice
 from digest.sources.entries import Unreadable, listings
-from digest.sources.http import Answer, Web
+from digest.sources.http import Web
 from digest.text import clean_abstract, clean_line, clean_title, split_authors
 
 MOST = 20_000  # rows of a day; more is a fault of the service

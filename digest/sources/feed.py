@@ -12,9 +12,10 @@ from typing import Any
 
 from digest.model import BadEntry, Fetched, Listing
 from digest.sources import Known, SourceSpec, document, jsonfeed, options
+from digest.sources.answers import Answer
 from digest.sources.entries import again, listing, listings
 from digest.sources.health import Came, judge
-from digest.sources.http import Answer, Web
+from digest.sources.http import Web
 
 MAX_SEEN = 3000  # ids of the last answers that are kept to tell what repeats itself
 

@@ -9,15 +9,9 @@ the operator, and the address that was checked is the one that is asked.
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import re
 import socket
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
-from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 from typing import Self
@@ -28,6 +22,7 @@ import httpx
 from digest import __version__
 from digest.model import Verdict
 from digest.sources import SourceSpec
+from digest.sources.answers import Answer, cause, read
 
 INTERVALS: Mapping[str, float] = {
     "export.arxiv.org": 3.0,  # one request every three seconds, says the API's manual
@@ -41,39 +36,10 @@ INTERVALS: Mapping[str, float] = {
 }
 MAX_REDIRECTS = 5
 JITTER = 0.3  # of an interval that it may be longer, so that many sites do not ask in step
-_CHUNK = 65_536
-_ERROR_BYTES = 65_536  # of an error page, read for its title
 _LOOPBACK = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to the IP addresses they stand for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How one request ended: OK with `body`, NOT_MODIFIED, or a verdict with its reason.
-
-    `message` names host, cause and mend; `headers` have lower-case names; `retry_after` is what
-    the server asked for, in seconds.
-    """
-
-    verdict: Verdict
-    message: str = ""
-    url: str = ""
-    status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    retry_after: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        return self.verdict is Verdict.OK
-
-    @property
-    def validators(self) -> dict[str, str]:
-        """What makes the next request conditional: `etag`, `modified`."""
-        found = {"etag": self.headers.get("etag"), "modified": self.headers.get("last-modified")}
-        return {name: value[:500] for name, value in found.items() if value}
 
 
 class Web:
@@ -143,7 +109,7 @@ class Web:
                 slow = f"{host} did not answer within {spec.timeout:g} s: is asked again next time"
                 return Answer(Verdict.TIMEOUT, slow, url)
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-                return Answer(Verdict.HTTP_ERROR, f"{host}: {_cause(error)}", url)
+                return Answer(Verdict.HTTP_ERROR, f"{host}: {cause(error)}", url)
 
     @asynccontextmanager
     async def _turn(self, host: str) -> AsyncIterator[None]:
@@ -205,7 +171,7 @@ class Web:
             return Answer(Verdict.REFUSED, refused, url)
         response = await self._opened().send(request, stream=True)
         try:
-            return await _read(response, url, spec.max_bytes)
+            return await read(response, url, spec.max_bytes)
         finally:
             await response.aclose()
 
@@ -254,105 +220,3 @@ async def _resolve(host: str, port: int) -> Sequence[str]:
 def _conditions(validators: Mapping[str, str]) -> dict[str, str]:
     names = {"etag": "If-None-Match", "modified": "If-Modified-Since"}
     return {header: validators[name] for name, header in names.items() if validators.get(name)}
-
-
-async def _read(response: httpx.Response, url: str, max_bytes: int) -> Answer:
-    """The answer with its body, or what is wrong with it."""
-    status, host = response.status_code, httpx.URL(url).host
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    if status == HTTPStatus.NOT_MODIFIED:
-        return Answer(Verdict.NOT_MODIFIED, "", url, status, headers)
-    if 300 <= status < 400:
-        return Answer(Verdict.HTTP_ERROR, f"{host} redirects nowhere", url, status, headers)
-    if not 200 <= status < 300:
-        page, _ = await _body(response, _ERROR_BYTES)
-        message = f"{host} answered {status} {_phrase(status)}{_title(page)}: {_mend(status)}"
-        wait = _retry_after(headers)
-        return Answer(Verdict.HTTP_ERROR, message, url, status, headers, retry_after=wait)
-    declared = headers.get("content-length", "")
-    body, whole = b"", False
-    if not (declared.isdigit() and int(declared) > max_bytes):
-        body, whole = await _body(response, max_bytes)
-    if not whole:
-        large = f"{host} sent more than {max_bytes:,} bytes: raise max_bytes if that is right"
-        return Answer(Verdict.TOO_LARGE, large, url, status, headers)
-    return Answer(Verdict.OK, "", url, status, headers, body)
-
-
-async def _body(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
-    """(the body, decompressed; whether that is all of it). Never holds more than `limit` bytes:
-    what is compressed a thousandfold is unpacked in small steps."""
-    if response.is_stream_consumed:  # a transport that answers from memory
-        return response.content[:limit], len(response.content) <= limit
-    encoding = response.headers.get("content-encoding", "identity").lower()
-    if encoding not in {"identity", "gzip", "x-gzip"}:
-        raise httpx.DecodingError(f"answered in {encoding}, which was not asked for")
-    unpack = zlib.decompressobj(31) if "gzip" in encoding else None
-    body = bytearray()
-    async for chunk in response.aiter_raw(_CHUNK):
-        body += _unpacked(unpack, chunk, limit + 1 - len(body)) if unpack else chunk
-        if len(body) > limit:
-            return bytes(body[:limit]), False
-    if unpack and not unpack.eof:
-        raise httpx.DecodingError("the compressed answer is cut off")
-    return bytes(body), True
-
-
-def _unpacked(unpack: zlib._Decompress, chunk: bytes, room: int) -> bytes:
-    try:
-        return unpack.decompress(chunk, max(1, room))
-    except zlib.error as error:
-        raise httpx.DecodingError(f"the compressed answer is damaged ({error})") from None
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds to wait (RFC 9110, 10.2.3): a number, or a date against the answer's own date."""
-    said = headers.get("retry-after", "").strip()
-    if said.isdigit():
-        return min(float(said[:9]), 7 * 86400.0)
-    until, sent = _http_date(said), _http_date(headers.get("date", ""))
-    if until is None or sent is None:
-        return 0.0
-    return min(max(0.0, (until - sent).total_seconds()), 7 * 86400.0)
-
-
-def _http_date(said: str) -> datetime | None:
-    try:
-        found = email.utils.parsedate_to_datetime(said)
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else None
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "(no such status)"
-
-
-def _title(page: bytes) -> str:
-    """What an error page calls itself."""
-    found = re.search(rb"<title[^>]*>([^<]{1,200})", page, re.I)
-    return f" ({' '.join(found[1].decode('utf-8', 'replace').split())})" if found else ""
-
-
-def _mend(status: int) -> str:
-    if status in {404, 410}:
-        return "the address is gone, correct or remove the source"
-    if status in {401, 403, 407, 451}:
-        return "it does not let us in, ask its operator"
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return "it wants fewer requests, asked again later"
-    if status >= 500:
-        return "its trouble, asked again next time"
-    return "it does not take our request, correct the source's address or options"
-
-
-def _cause(error: Exception) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, httpx.ConnectError):
-        return f"cannot be reached ({said}): check the address and the network"
-    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-        return f"broke off ({said}): is asked again next time"
-    return f"{said}: is asked again next time"

@@ -18,9 +18,10 @@ from typing import Any
 from digest import identity
 from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
 from digest.sources import Known, SourceSpec, options
+from digest.sources.answers import Answer
 from digest.sources.entries import Unreadable, again, arxiv_links, listings, web_address
 from digest.sources.feed import unseen
-from digest.sources.http import Answer, Web
+from digest.sources.http import Web
 from digest.text import clean_abstract, clean_title, split_authors
 
 BASE = "https://huggingface.co"

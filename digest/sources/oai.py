@@ -18,9 +18,10 @@ from urllib.parse import urlencode
 from digest import identity
 from digest.model import BadEntry, Listing, Verdict
 from digest.sources import SourceSpec, xmltree
+from digest.sources.answers import Answer
 from digest.sources.arxiv_api import Slice
 from digest.sources.entries import MAX_CATEGORIES, MAX_RAW, Unreadable, arxiv_links
-from digest.sources.http import Answer, Web
+from digest.sources.http import Web
 from digest.sources.xmltree import Node
 from digest.text import clean_abstract, clean_line, clean_title, split_authors
 

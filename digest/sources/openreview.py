@@ -24,6 +24,7 @@ from digest import identity
 from digest.errors import ConfigError
 from digest.model import BadEntry, Fetched, Listing, Verdict
 from digest.sources import Known, SourceSpec, options, rows
+from digest.sources.answers import Answer
 from digest.sources.entries import (
     MAX_CATEGORIES,
     Unreadable,
@@ -33,7 +34,7 @@ from digest.sources.entries import (
     web_address,
 )
 from digest.sources.feed import unseen
-from digest.sources.http import Answer, Web
+from digest.sources.http import Web
 from digest.text import clean_abstract, clean_line, clean_title, split_authors
 
 API = "https://api2.openreview.net"

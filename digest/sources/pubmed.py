@@ -21,13 +21,14 @@ from digest import identity
 from digest.errors import ConfigError, Refused
 from digest.model import Fetched, Listing, Verdict
 from digest.sources import Known, SourceSpec, archive, document, options
+from digest.sources.answers import Answer
 from digest.sources.archive import Owed
 from digest.sources.arxiv_api import Slice
 from digest.sources.entries import Entry, listings
 from digest.sources.entries import listing as listing_of
 from digest.sources.feed import advanced, silent_days, unseen
 from digest.sources.health import Came, judge
-from digest.sources.http import Answer, Web
+from digest.sources.http import Web
 from digest.sources.pubmed_api import PubmedApi, links_of
 from digest.text import clean_abstract
 

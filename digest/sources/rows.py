@@ -10,8 +10,8 @@ from datetime import date
 from typing import Any
 
 from digest.model import Verdict
+from digest.sources.answers import Answer
 from digest.sources.document import decoded
-from digest.sources.http import Answer
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 _DATE = re.compile(r"\s*(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")

@@ -9,8 +9,8 @@ from html import escape
 from xml.parsers import expat
 
 from digest.model import Verdict
+from digest.sources.answers import Answer
 from digest.sources.document import decoded
-from digest.sources.http import Answer
 
 MAX_DEPTH = 200
 MAX_NODES = 600_000

@@ -25,7 +25,8 @@ from digest.model import (
 )
 from digest.store import tables as t
 from digest.store.database import Tx
-from digest.store.papers import chunks, insert_new, keys_of
+from digest.store.papers import keys_of
+from digest.store.rows import chunks, insert_new
 
 e = t.editions.c
 RETURNS = (

@@ -36,7 +36,8 @@ from digest.model import (
 from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.mailbox import mailbox
-from digest.store.papers import chunks, insert_new, key_of
+from digest.store.papers import key_of
+from digest.store.rows import chunks, insert_new
 
 s = t.subscribers.c
 LIVE = (SubscriberState.ACTIVE, SubscriberState.PAUSED)

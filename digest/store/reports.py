@@ -16,7 +16,7 @@ from digest.model import Delivery, DeliveryState
 from digest.store import deliveries, editions
 from digest.store import tables as t
 from digest.store.database import Tx
-from digest.store.papers import insert_new
+from digest.store.rows import insert_new
 
 d, r = t.deliveries.c, t.reports.c
 SENT = (DeliveryState.ACCEPTED, DeliveryState.BOUNCED, DeliveryState.COMPLAINED)

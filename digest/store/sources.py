@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from digest.model import BadEntry, Notice, SourceReport, Verdict
 from digest.store import tables as t
 from digest.store.database import Tx
-from digest.store.papers import insert_new
+from digest.store.rows import insert_new
 
 WAIT = "leave alone: "  # before an address, in the names of marks
 MAX_RAW = 65_536  # bytes kept of one quarantined entry

@@ -1,7 +1,7 @@
 """pure: what people and feeds write becomes clean Unicode: titles, abstracts, names, words.
 
     clean.py      TeX, HTML and MathML to plain text; bounded; `excerpt`
-    tex.py        TeX read as Unicode
+    tex.py        TeX read as Unicode, by the tables of symbols.py and the layout of script.py
     names.py      author strings, in all their shapes, to one name each
     words.py      the words of a text, for matching
     discreet.py   words for a log, without whom they are about

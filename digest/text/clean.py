@@ -9,7 +9,8 @@ import unicodedata
 import nh3
 
 from digest.text.mathml import flattened
-from digest.text.tex import from_tex, has_tex, scripted
+from digest.text.script import scripted
+from digest.text.tex import from_tex, has_tex
 
 MAX_TITLE = 500
 MAX_ABSTRACT = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from digest.text.tex import bracketed, scripted
+from digest.text.script import bracketed, scripted
 
 ROUNDS = 12  # formulas inside formulas; deeper ones are shown flat
 

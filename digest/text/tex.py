@@ -11,19 +11,17 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from digest.text.script import bracketed, scripted
 from digest.text.symbols import (
     ACCENTS,
     BLACKBOARD,
     CITES,
     DINGS,
-    DOWN,
     DROPPED,
     FUNCTIONS,
     SECOND_ONLY,
     SILENT,
     UMLAUTS,
-    UP,
-    UP_ALONE,
     symbols,
 )
 
@@ -56,19 +54,6 @@ def from_tex(text: str) -> str:
     said = _Reader(text).read()
     said = _BEFORE_STOP.sub("", _LEFT_OVER.sub("", said))
     return unicodedata.normalize("NFC", said)
-
-
-def scripted(text: str, *, up: bool) -> str:
-    """`text` raised or lowered: `10⁻³` and `H₂O` where Unicode can, else `x^(a b)` and `x_max`."""
-    signs = UP if up else DOWN
-    if all(c in signs for c in text):
-        return "".join(signs[c] for c in text)
-    if up and text in {"st", "nd", "rd", "th"}:
-        return text
-    if up and text in UP_ALONE:
-        return UP_ALONE[text]
-    mark = "^" if up else "_"
-    return f"{mark}{text}" if re.fullmatch(r"\w+(?:\.\w+)?|[^\w\s]", text) else f"{mark}({text})"
 
 
 class _Reader:
@@ -326,12 +311,6 @@ class _Reader:
 
 def _ends_word(sign: str) -> bool:
     return sign.isalnum() or sign in {")", "]", "}"}
-
-
-def bracketed(text: str) -> str:
-    """`text`, in brackets where it is more than one thing."""
-    text = text.strip()
-    return text if re.fullmatch(r"\w*|[^\w\s]|\(.*\)", text) else f"({text})"
 
 
 _READ: dict[str, Callable[[_Reader], str]] = {

@@ -18,7 +18,7 @@ from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.deliveries.rows import d, delivery_of, give_back_papers, requeue
 from digest.store.editions import RETURNS, by_keys, mark_received
-from digest.store.papers import chunks
+from digest.store.rows import chunks
 
 e = t.editions.c
 

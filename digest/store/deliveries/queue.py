@@ -20,8 +20,8 @@ from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.deliveries.rows import FREE, Row, d, delivery_of, give_back_papers, requeue
 from digest.store.editions import RETURNS
-from digest.store.papers import chunks
 from digest.store.people import clear_soft_failures, count_soft_failure, suppress
+from digest.store.rows import chunks
 
 HELD = (DeliveryState.LEASED, DeliveryState.SENDING)
 SOFT_LIMIT = 2  # soft failures in a row after which an address is suppressed

@@ -16,7 +16,7 @@ from digest.model import (
 from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.editions import give_back
-from digest.store.papers import chunks
+from digest.store.rows import chunks
 
 d = t.deliveries.c
 Row = Any  # a result row, read by its columns' names
