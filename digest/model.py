@@ -418,6 +418,7 @@ class Delivery:
     code: int | None = None
     text: str | None = None
     resends: int = 0  # times it was sent again after `unknown`
+    relay: str | None = None  # where its body went last, or who answered last
 
 
 class Phase(StrEnum):
@@ -470,6 +471,7 @@ class Settlement:
     not_before: datetime | None = None
     suppress: str | None = None
     soft: bool = False
+    relay: str | None = None  # who said it; None: nobody was asked
 
 
 @dataclass(frozen=True, slots=True)

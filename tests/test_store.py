@@ -233,6 +233,20 @@ def test_a_crash_before_the_body_gives_the_letter_back_and_in_the_body_is_unknow
     assert states == {first.key: DeliveryState.QUEUED, second.key: DeliveryState.UNKNOWN}
 
 
+def test_whoever_dies_in_the_body_leaves_behind_by_which_relay_it_went(db):
+    ada = person(db)
+    edition_for(db, ada)
+    edition_for(db, ada, ["arxiv:2601.00002"], NOW + 2 * HOUR)
+    keys = [row.key for row in claim(db, NOW + 3 * HOUR)]
+    with db.writing() as tx:
+        relays = dict(zip(keys, ("east", "west"), strict=True))
+        deliveries.mark_body(tx, [(key, "t1") for key in keys], NOW + 3 * HOUR, relays)
+    with db.writing() as tx:
+        deliveries.sweep(tx, NOW + 5 * HOUR, None)
+        rows = [(deliveries.get(tx, key), deliveries.attempts(tx, key)[0]) for key in keys]
+    assert [(row.relay, tried.relay) for row, tried in rows] == [("east", "east"), ("west", "west")]
+
+
 def test_an_unknown_letter_is_sent_once_more_and_then_held(db):
     edition_for(db, person(db))
     [mine] = claim(db)

@@ -35,6 +35,7 @@ def row(delivery: Delivery) -> dict[str, Any]:
         "state": delivery.state,
         "reason": delivery.reason,
         "attempts": delivery.attempts,
+        "relay": delivery.relay,
         "code": delivery.code,
         "text": delivery.text,
         "message_id": delivery.message_id,
@@ -105,8 +106,9 @@ def show(
     say(f"Delivery {found.key}: {found.kind} to {found.recipient}")
     say(f"{found.state}{f' ({found.reason})' if found.reason else ''}")
     say(f"Message-ID {found.message_id}")
-    rows = ([a.at, a.outcome, a.phase, a.code, a.enhanced, a.text] for a in tries)
-    return table(("at", "outcome", "phase", "code", "status", "reply"), rows, "not tried yet")
+    rows = ([a.at, a.relay, a.outcome, a.phase, a.code, a.enhanced, a.text] for a in tries)
+    columns = ("at", "relay", "outcome", "phase", "code", "status", "reply")
+    return table(columns, rows, "not tried yet")
 
 
 @app.command(epilog=example("digest delivery retry 7 8"))

@@ -239,6 +239,7 @@ deliveries = Table(  # outbox and queue at once
     Column("lease_owner", String),
     Column("lease_token", String),
     Column("lease_until", Utc),
+    Column("relay", String),  # where its body went last, committed before; or who answered last
     Column("code", Integer),
     Column("text", Text),
     Column("changed_at", Utc, nullable=False),
@@ -253,6 +254,7 @@ attempts = Table(
     Column("at", Utc, nullable=False),
     Column("outcome", String, nullable=False),
     Column("phase", String, nullable=False),
+    Column("relay", String),
     Column("code", Integer),
     Column("enhanced", String),
     Column("text", Text, nullable=False),

@@ -27,13 +27,15 @@ def server():
 
 async def run_through(db, restart, step: str, after: int):
     """Restart at the nth time that the relay comes to this step: (what the run said, the relay)."""
-    seen = 0
+    seen, back = 0, asyncio.Event()
 
     async def at_this_step() -> str:
         nonlocal seen
         seen += 1
         if seen == after:
-            await asyncio.to_thread(restart)
+            restarting = asyncio.to_thread(restart)  # to its end, though the lane is cut
+            asyncio.ensure_future(restarting).add_done_callback(lambda _: back.set())
+            await back.wait()
         return ""
 
     said = ""
@@ -42,6 +44,7 @@ async def run_through(db, restart, step: str, after: int):
             await work(db, to(relay.port, lanes=LANES), policy=HOLD)
         except Broken as error:
             said = str(error)
+        await back.wait()  # a slow machine may take longer than the worker's patience
         for hours in (1, 2):  # by then every lease is over
             await work(db, to(relay.port, lanes=LANES), policy=HOLD, now=NOW + hours * HOUR)
         return said, relay

@@ -33,6 +33,7 @@ class Attempt:
     code: int | None
     enhanced: str | None
     text: str
+    relay: str | None = None
 
 
 def due_count(tx: Tx, now: datetime) -> int:
@@ -99,7 +100,7 @@ def attempts(tx: Tx, key: int) -> list[Attempt]:
     """Every try of one letter, oldest first."""
     a = t.attempts.c
     rows = tx.execute(select(t.attempts).where(a.delivery == key).order_by(a.key))
-    return [Attempt(r.at, r.outcome, r.phase, r.code, r.enhanced, r.text) for r in rows]
+    return [Attempt(r.at, r.outcome, r.phase, r.code, r.enhanced, r.text, r.relay) for r in rows]
 
 
 def retry(tx: Tx, keys: Collection[int], now: datetime) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -150,19 +150,28 @@ def _end(tx: Tx, ends: dict[int, tuple[DeliveryState, str]], now: datetime) -> N
 
 
 def record(
-    tx: Tx, settlements: Sequence[Settlement], pairs: Collection[tuple[int, str]], now: datetime
+    tx: Tx,
+    settlements: Sequence[Settlement],
+    pairs: Collection[tuple[int, str]],
+    now: datetime,
+    relays: Mapping[int, str] | None = None,
 ) -> tuple[frozenset[int], frozenset[int]]:
     """`settle` and `mark_body` in one transaction: (keys settled, keys that may go)."""
     _hold_people(tx, {item.key for item in settlements} | {key for key, _ in pairs})
     settled = _settle(tx, settlements, now) if settlements else frozenset()
-    return settled, _mark_body(tx, pairs, now) if pairs else frozenset()
+    return settled, _mark_body(tx, pairs, now, relays or {}) if pairs else frozenset()
 
 
-def mark_body(tx: Tx, pairs: Collection[tuple[int, str]], now: datetime) -> frozenset[int]:
-    """Commit that these letters' bodies go out now: {keys that may}. A letter is missing where
-    its lease is another's by now or consent is gone since the claim: whoever leaves commits
-    before this transaction, and is seen by it, or after it."""
-    return record(tx, (), pairs, now)[1]
+def mark_body(
+    tx: Tx,
+    pairs: Collection[tuple[int, str]],
+    now: datetime,
+    relays: Mapping[int, str] | None = None,
+) -> frozenset[int]:
+    """Commit that these letters' bodies go out now, and by which relay: {keys that may}. A letter
+    is missing where its lease is another's by now or consent is gone since the claim: whoever
+    leaves commits before this transaction, and is seen by it, or after it."""
+    return record(tx, (), pairs, now, relays)[1]
 
 
 def settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozenset[int]:
@@ -181,7 +190,9 @@ def _hold_people(tx: Tx, keys: Collection[int]) -> None:
         tx.execute(_HOLD_PEOPLE, {"keys": part})
 
 
-def _mark_body(tx: Tx, pairs: Collection[tuple[int, str]], now: datetime) -> frozenset[int]:
+def _mark_body(
+    tx: Tx, pairs: Collection[tuple[int, str]], now: datetime, relays: Mapping[int, str]
+) -> frozenset[int]:
     tokens = dict(pairs)
     rows = [
         row
@@ -190,8 +201,9 @@ def _mark_body(tx: Tx, pairs: Collection[tuple[int, str]], now: datetime) -> fro
         if row.lease_token == tokens[row.key]
     ]
     go = frozenset(row.key for row in rows if _why_not(row, now) is None)
-    for part in chunks(go):
-        tx.execute(_GOING, {"keys": part, "at": now})
+    for by in {relays.get(key) for key in go}:
+        for part in chunks([key for key in go if relays.get(key) == by]):
+            tx.execute(_GOING, {"keys": part, "at": now, "by": by})
     return go
 
 
@@ -224,6 +236,7 @@ def _settled_row(item: Settlement, now: datetime) -> dict[str, Any]:
         "r": item.reason,
         "n": int(item.counted),
         "wait": item.not_before,
+        "by": item.relay,
         "c": item.outcome.code,
         "x": item.outcome.text,
         "at": now,
@@ -236,6 +249,7 @@ def _attempt_row(item: Settlement, now: datetime) -> dict[str, Any]:
         "at": now,
         "outcome": str(item.outcome.kind),
         "phase": str(item.outcome.phase),
+        "relay": item.relay,
         "code": item.outcome.code,
         "enhanced": item.outcome.enhanced,
         "text": item.outcome.text,
@@ -291,20 +305,21 @@ def sweep(
     go once more after `resend_after`, same bytes, same id (None: hold them)."""
     over = or_(d.lease_until < now, d.lease_owner.in_(list(gone)))
     lost = and_(d.state == DeliveryState.SENDING, over)
-    here = select(d.key).where(lost).order_by(d.key).with_for_update()
-    keys = tx.execute(here).scalars().all()
-    _note_lost(tx, keys, now)
+    here = select(d.key, d.relay).where(lost).order_by(d.key).with_for_update()
+    rows = {row.key: row.relay for row in tx.execute(here)}
+    _note_lost(tx, rows, now)
     back = requeue(now).where(d.state == DeliveryState.LEASED, over)
-    return Swept(tx.execute(back).rowcount, len(keys), _resend(tx, now, resend_after))
+    return Swept(tx.execute(back).rowcount, len(rows), _resend(tx, now, resend_after))
 
 
-def _note_lost(tx: Tx, keys: Sequence[int], now: datetime) -> None:
+def _note_lost(tx: Tx, relays: Mapping[int, str | None], now: datetime) -> None:
     text = "the process ended while the body was going out"
     said = {"at": now, "outcome": "unknown", "phase": "body", "text": text}
     unknown = {"state": str(DeliveryState.UNKNOWN), "reason": "crashed", "text": text}
     free = {"lease_owner": None, "lease_token": None, "lease_until": None, "changed_at": now}
-    for part in chunks(keys):
-        tx.execute(insert(t.attempts), [{"delivery": key, **said} for key in part])
+    for part in chunks(relays):
+        lost = [{"delivery": key, "relay": relays[key], **said} for key in part]
+        tx.execute(insert(t.attempts), lost)
         here = update(t.deliveries).where(d.key.in_(part))
         tx.execute(here.values(**unknown, **free))
 
@@ -336,7 +351,7 @@ _MAY_GO = (
 _GOING = (
     update(t.deliveries)
     .where(_SOME)
-    .values(state=str(DeliveryState.SENDING), changed_at=bindparam("at"))
+    .values(state=str(DeliveryState.SENDING), relay=bindparam("by"), changed_at=bindparam("at"))
 )
 _HELD = (
     select(d.key, d.subscriber, d.recipient, d.lease_token, t.subscribers.c.soft_failures)
@@ -354,6 +369,7 @@ _SETTLE = (
         reason=bindparam("r"),
         attempts=d.attempts + bindparam("n"),
         not_before=func.coalesce(bindparam("wait", type_=t.Utc), d.not_before),
+        relay=func.coalesce(bindparam("by"), d.relay),
         code=bindparam("c"),
         text=bindparam("x"),
         changed_at=bindparam("at"),

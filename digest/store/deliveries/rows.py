@@ -52,4 +52,5 @@ def delivery_of(row: Row, state: DeliveryState | None = None, token: str | None 
         code=row.code,
         text=row.text,
         resends=row.resends,
+        relay=row.relay,
     )
