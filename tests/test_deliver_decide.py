@@ -191,6 +191,7 @@ def test_whatever_comes_back_the_rules_hold(outcome, attempts, hours, jitter, re
 ACCEPTED = said(250, "2.0.0", Phase.DOT, OutcomeKind.ACCEPTED)
 DOWN = said(phase=Phase.CONNECT, kind=OutcomeKind.RETURNED)
 BUSY = said(421, "4.3.2", Phase.RCPT, OutcomeKind.RETURNED)
+SILENT = said(phase=Phase.BODY, kind=OutcomeKind.UNKNOWN)
 CUT = said(phase=Phase.MAIL, kind=OutcomeKind.RETURNED)
 
 
@@ -200,7 +201,7 @@ def relay(most=8, **numbers) -> RelayState:
 
 def hear(state: RelayState, *outcomes_, at=0.0) -> RelayState:
     for outcome in outcomes_:
-        era = state.begin()
+        era = state.begin(at)
         state.left()
         state.heard(outcome, at, era)
     return state
@@ -224,7 +225,7 @@ def test_backing_off_never_takes_longer_than_five_minutes():
 
 def test_lanes_that_fail_at_the_same_moment_count_as_one_failure():
     state = relay()
-    eras = [state.begin() for _ in range(8)]
+    eras = [state.begin(0.0) for _ in range(8)]
     for era in eras:
         state.left()
         state.heard(DOWN, 0.0, era)
@@ -234,7 +235,7 @@ def test_lanes_that_fail_at_the_same_moment_count_as_one_failure():
 def test_a_relay_in_trouble_is_tried_by_one_lane_alone():
     state = hear(relay(), DOWN)
     assert state.wait(100.0) == 0.0
-    state.begin()
+    state.begin(0.0)
     assert state.wait(100.0) > 0.0
 
 
@@ -284,6 +285,48 @@ def test_refusals_of_us_end_the_run_by_number_and_share():
     ours = said(550, "5.7.1")
     assert hear(relay(), *[ACCEPTED] * 300, *[ours] * 20).tripped == ""
     assert hear(relay(), *[ACCEPTED] * 30, *[ours] * 20).tripped == "policy"
+
+
+def test_a_relay_that_refuses_us_is_asked_by_one_letter_only_and_ever_less_often():
+    ours = said(550, "5.7.1")
+    state, lost = hear(relay(), *[ours] * 20), []
+    for minutes in range(0, 200, 5):
+        at = 60.0 * minutes
+        if state.revive(at):
+            assert (state.tripped, state.doubtful) == ("", True)
+            hear(state, ours, at=at)
+            lost.append(minutes)
+        assert state.tripped == "policy"
+    assert lost == [5, 15, 35, 75, 135, 195]
+
+
+def test_a_relay_that_takes_us_again_is_trusted_again():
+    ours = said(550, "5.7.1")
+    state = hear(relay(), *[ours] * 20)
+    state.revive(300.0)
+    hear(state, ACCEPTED, *[ours] * 10, at=300.0)
+    assert (state.tripped, state.doubtful) == ("", False)
+
+
+def test_a_relay_that_takes_bodies_and_never_answers_is_given_up_soon():
+    assert hear(relay(), SILENT).wait(0.0) > 0
+    assert hear(relay(), SILENT, SILENT).tripped == ""
+    assert hear(relay(), SILENT, SILENT, SILENT).tripped == "no_reply"
+    assert hear(relay(), *[SILENT, said(550, "5.1.1")] * 3).tripped == "no_reply"
+    assert hear(relay(), *[SILENT, SILENT, ACCEPTED] * 9).tripped == ""
+
+
+def test_a_relay_gets_only_so_many_letters_a_minute():
+    state = RelayState(8, lambda: 0.5, Policy(), per_minute=120)
+    state.begin(10.0)
+    assert (state.wait(10.0), state.wait(10.5)) == (0.5, 0.0)
+    starts = 0
+    for at in range(525, 525 + 50 * 60):  # asked fifty times a second for a minute
+        if state.wait(at / 50) == 0.0:
+            state.begin(at / 50)
+            state.left()
+            starts += 1
+    assert starts == 120
 
 
 def test_bad_addresses_never_end_a_run():

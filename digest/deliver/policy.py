@@ -32,5 +32,12 @@ class Policy:
     relay_tries: int = 3  # failures in a row after which a run gives the relay up
     cuts: int = 10  # connections cut before the body, in a row, that count as one failure
     equal_errors: int = 20  # refusals of our content in a row, all the same, that end a run
+    break_first: float = 300.0  # seconds that a relay is left alone after these; doubled each time
+    break_most: float = 3600.0
     policy_refusals: int = 20  # refusals of us (5.7.x) that end a run, if they are
     policy_share: float = 0.1  # at least this share of all answers
+
+    quick: float = 5.0  # seconds; a domain whose letters take longer gets half the lanes at most
+    rest_first: float = 30.0  # seconds that a domain rests after "too fast"; doubled, times jitter
+    rest_most: float = 600.0
+    park: float = 60.0  # seconds that a letter in hand may wait for its domain's turn

@@ -206,7 +206,7 @@ class _Run:
 
     async def _send(self, lane: Lane, letter: Letter, due: Due) -> Outcome | None:
         """What the lane says; None where the database broke before the body."""
-        era = self._relay.begin()
+        era = self._relay.begin(time.monotonic())
 
         async def before_body() -> bool:
             if self._over():
