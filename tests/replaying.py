@@ -29,13 +29,18 @@ def noon(day: str) -> datetime:
     return datetime.fromisoformat(f"{day}T12:00:00+00:00").astimezone(UTC)
 
 
-@cache
-def _started(shared: Path) -> Any:
+def replaying(shared: Path, day: str) -> Any:
+    """A replay of its own, to be entered."""
     from replay import Replay  # of the shared tools, which the fixture `shared` puts on the path
 
-    replay = Replay(shared / "data", "2025-09-15").__enter__()
+    replay = Replay(shared / "data", day)
     replay.server.RequestHandlerClass.wbufsize = -1  # one packet an answer: no delayed ACKs
     return replay
+
+
+@cache
+def _started(shared: Path) -> Any:
+    return replaying(shared, "2025-09-15").__enter__()
 
 
 def replay_on(shared: Path, day: str) -> Any:

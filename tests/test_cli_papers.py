@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commanding import PAPERS, Site, with_papers
+from replaying import replaying
 
 from digest.store import Database
 
@@ -185,9 +186,7 @@ def test_a_source_without_a_past_cannot_be_asked_for_it(site: Site) -> None:
 
 
 def test_the_past_is_fetched_where_a_source_has_one(site: Site, shared: Path) -> None:
-    from replay import Replay
-
-    with Replay(shared / "data", "2025-09-12") as replay:
+    with replaying(shared, "2025-09-12") as replay:
         words = ("--option", "categories=cs.RO", "--option", f"base_url={replay.url}")
         site("source", "add", "ro", "--kind", "arxiv", *words)
         said = site(
