@@ -277,6 +277,7 @@ class ReasonKind(StrEnum):
     SEED = "seed"  # what: the id of the seed or liked paper it is close to
     CATEGORY = "category"  # what: the category
     VOTES = "votes"  # value: upvotes
+    MISSED = "missed"  # what: day of a letter without it (where: letter) or of none; value: since
     EVERYTHING = "everything"  # the person asked for every paper
 
 
@@ -292,7 +293,7 @@ class Reason:
 class Match:
     """A paper for one person: the section it belongs to, a score, true reasons, best first.
 
-    `section` is an interest's name, or FOLLOWED, LIKED or TRENDING.
+    `section` is an interest's name, or FOLLOWED, LIKED or one of BY_VOTES.
     """
 
     paper: Paper
@@ -303,7 +304,10 @@ class Match:
 
 FOLLOWED = "Authors you follow"
 TRENDING = "Trending near your interests"
+MOST_VOTED = "Most upvoted"  # trending, for whoever names no interest to be near
+MISSED = "What you missed"  # trending now, and skipped when it was new
 LIKED = "Like papers you liked"  # likes that fit none of the interests
+BY_VOTES = frozenset({TRENDING, MOST_VOTED, MISSED})  # sections that share the trending allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +331,10 @@ class SkipReason(StrEnum):
     PROFILE_FAILED = "profile_failed"  # the profile could not be read; quarantined, named
 
 
+Pin = tuple[str, int]
+"""A paper's id and a revision of its text: what a letter shows never changes."""
+
+
 @dataclass(frozen=True, slots=True)
 class EditionPaper:
     """One paper of an edition's content: small data, pinned to a revision of the text."""
@@ -336,6 +344,7 @@ class EditionPaper:
     section: str
     score: float
     reasons: tuple[Reason, ...]
+    similar: tuple[Pin, ...] = ()  # papers that say nearly the same: only named, below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +356,12 @@ class Content:
     near: int = 0
     over_budget: int = 0  # good enough, but beyond the budget or a quota
     notices: tuple[str, ...] = ()  # honest lines, e.g. about a source that failed
+    unfitted: int = 0  # of those beyond the budget, by followed authors
+
+    @property
+    def pins(self) -> tuple[Pin, ...]:
+        """Every paper that the letter shows, be it by its title alone."""
+        return tuple(pin for p in self.papers for pin in ((p.id, p.revision), *p.similar))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from typing import Any
 
 from digest.links import Links
 from digest.model import (
+    MISSED,
     TRENDING,
     Cadence,
     Content,
@@ -88,8 +89,9 @@ TOLD = [  # section and reasons of each paper of the sample
     (TRENDING, [Reason(K.VOTES, value=241.0), Reason(K.TERM, "language model", "abstract")]),
     (TRENDING, [Reason(K.VOTES, value=64.0), Reason(K.TERM, "זיווג", "title")]),
     (TRENDING, [Reason(K.VOTES, value=57.0), Reason(K.TERM, "扩散模型", "title")]),
-    (TRENDING, [Reason(K.VOTES, value=1.0)]),
+    (MISSED, [Reason(K.MISSED, "2025-08-25", "letter", 59.0), Reason(K.VOTES, value=64.0)]),
 ]
+FOLDED = {3: 9}  # papers of the sample: the second is only named, below the first
 
 
 def sample_papers() -> list[Paper]:
@@ -118,11 +120,12 @@ def sample_reader(zone: str = "Europe/Berlin") -> Subscriber:
 
 def sample_edition(shown: Sequence[int] = range(len(TOLD))) -> Edition:
     """One week of these papers of the sample, for the sample's reader."""
-    everything = list(zip(sample_papers(), TOLD, strict=True))
-    told = [everything[i] for i in shown]
+    papers = sample_papers()
+    below = {papers[i].id: ((papers[j].id, 1),) for i, j in FOLDED.items()}
+    told = [(papers[i], *TOLD[i]) for i in shown]
     entries = [
-        EditionPaper(paper.id, 1, section, 10.0 - at, tuple(reasons))
-        for at, (paper, (section, reasons)) in enumerate(told)
+        EditionPaper(paper.id, 1, section, 10.0 - at, tuple(reasons), below.get(paper.id, ()))
+        for at, (paper, section, reasons) in enumerate(told)
     ]
     notice = "bioRxiv answered only from Thursday on; what it announced before comes next week."
     return Edition(

@@ -118,8 +118,25 @@ def test_tables_are_for_layout_only(shown: Parts) -> None:
 def test_there_is_one_h1_and_an_h2_with_its_link_for_each_paper(shown: Parts) -> None:
     assert [text_of(h1) for h1 in all_of(shown.html, "h1")] == ["Your week in papers"]
     headings = all_of(shown.html, "h2")
-    assert [p.title for p in PAPERS.values()] == [text_of(h2) for h2 in headings]
+    told = list(PAPERS.values())[: len(sample.TOLD)]
+    assert [p.title for p in told] == [text_of(h2) for h2 in headings]
     assert all(h2.find(HTML + "a") is not None for h2 in headings)
+
+
+def test_a_paper_that_says_nearly_the_same_is_a_small_line_with_a_link(shown: Parts) -> None:
+    [line] = [p for p in all_of(shown.html, "p") if text_of(p).startswith("+1 similar: ")]
+    title = "One-Pot Retrosynthesis with Graph Neural Networks, Part II: Solvents"
+    assert [(title, "https://arxiv.org/abs/2509.05999")] == [
+        (text_of(a), a.attrib["href"]) for a in line.iter(HTML + "a")
+    ]
+    assert f"+1 similar:\n  {title}\n  https://arxiv.org/abs/2509.05999\n" in shown.text
+
+
+def test_a_similar_paper_whose_text_is_gone_costs_its_line_alone(renderer: Renderer) -> None:
+    there = {pin: paper for pin, paper in PAPERS.items() if pin[0] != "arxiv:2509.05999"}
+    shown = renderer.digest_parts(sample.sample_edition(), READER, there)
+    assert "similar:" not in shown.html
+    assert "Retrosynthesis by Asking Backwards" in shown.html
 
 
 def test_a_link_says_where_it_goes(shown: Parts) -> None:
@@ -318,7 +335,7 @@ def test_the_page_of_a_letter_asks_not_to_be_found(page: str) -> None:
 def test_a_paper_without_any_link_has_none_on_the_page_of_a_letter(page: str) -> None:
     heading = all_of(page, "h2")[-1]
     assert heading.find(HTML + "a") is None
-    assert text_of(heading) == list(PAPERS.values())[-1].title
+    assert text_of(heading) == list(PAPERS.values())[len(sample.TOLD) - 1].title
 
 
 def test_a_page_and_a_letter_do_not_take_each_others_pieces(renderer: Renderer) -> None:

@@ -22,6 +22,7 @@ from digest.model import (
     Window,
 )
 from digest.render import profile_words, reason_words, why_words, words
+from digest.render.words import near_words
 
 K = ReasonKind
 
@@ -46,6 +47,22 @@ def test_a_reason_is_said_in_words(reason: Reason, said: str) -> None:
 
 def test_every_kind_of_reason_has_words() -> None:
     assert all(reason_words(Reason(kind, "x")) for kind in ReasonKind)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("letter", "106 upvotes since it was not in your letter of 8 September 2025"),
+        ("", "106 upvotes since 8 September 2025, a day without letter"),
+    ],
+)
+def test_a_paper_that_was_missed_says_since_when(where: str, said: str) -> None:
+    assert said == reason_words(Reason(K.MISSED, "2025-09-08", where, 106.0))
+
+
+def test_followed_papers_that_did_not_fit_are_told() -> None:
+    content = Content(papers=(), over_budget=3, unfitted=2)
+    assert "2 by people you follow did not fit" in near_words(content)
 
 
 def test_words_found_in_the_same_field_are_said_together() -> None:

@@ -380,7 +380,7 @@ class App:
         while (until := cadence.next_due(kind, since)) <= now:
             window, since = Window(since, until), until
             made.append(draft(self.press, Due(nobody, document), window, until, sent).edition)
-            sent.update(paper.id for paper in made[-1].content.papers)
+            sent.update(id_ for id_, _ in made[-1].content.pins)
         return made
 
     def subscriber(self, email: str) -> Subscriber:

@@ -104,7 +104,7 @@ def show(
         found = editions.get(tx, edition)
         if found is None:
             raise Refused(f"no edition {edition}; see `digest edition list`")
-        texts = papers.pinned(tx, {(p.id, p.revision) for p in found.content.papers})
+        texts = papers.pinned(tx, found.content.pins)
     if as_json:
         return print_json(row(found))
     _print(found, texts)
@@ -156,7 +156,7 @@ def _letter(app: App, made: Edition, format_: str) -> str:
 
     person = app.subscriber(made.subscriber)
     with app.db.reading() as tx:
-        texts = papers.pinned(tx, {(p.id, p.revision) for p in made.content.papers})
+        texts = papers.pinned(tx, made.content.pins)
     if format_ == "eml":
         letter = app.renderer.digest(made, _rehearsed(made, app), person, texts)
         return letter.raw.decode("utf-8", "replace")

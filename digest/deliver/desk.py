@@ -131,7 +131,7 @@ class Desk:
 
     def _pinned(self, tx: Tx, made: Iterable[Edition]) -> Pinned:
         """The texts of these editions. Most papers are in many letters: they are kept."""
-        pins = {(entry.id, entry.revision) for one in made for entry in one.content.papers}
+        pins = {pin for one in made for pin in one.content.pins}
         if len(self._papers) + len(pins) > MOST_PAPERS:
             self._papers = {}  # letters in hand keep the old one
         if missing := pins - self._papers.keys():

@@ -49,8 +49,8 @@ from digest.render.mime import (
     unstructured,
     wire_address,
 )
-from digest.render.paper import DEPTHS, view
-from digest.render.pieces import Both, Papers, Piece, Shelf, piece
+from digest.render.paper import DEPTHS, named, view
+from digest.render.pieces import Both, Papers, Piece, Shelf, Similar, piece
 
 LONGEST_SUBJECT = 90
 BODIES = ("subject.txt", "body.txt", "body.html")
@@ -184,7 +184,8 @@ class Renderer:
         context = digest_context(edition, reader, pinned, self._links)
         subject, text, html = self._frames(self._digest, context)
         feedback = self._links.url(Purpose.FEEDBACK, reader.key, "?paper=")
-        chosen = Papers(edition.content.papers, pinned, feedback, self._shelf)
+        similar = [_similar(papers, entry) for entry in edition.content.papers]
+        chosen = Papers(edition.content.papers, pinned, feedback, self._shelf, similar)
         told = chosen.beside(b"".join(html.segments))
         return _Written(subject, text.filled(told.text), html.filled(told.html))
 
@@ -194,7 +195,8 @@ class Renderer:
         context["subject"] = self._subject(self._digest[0], context)
         frame = piece(self._page[0](context))
         entries = [_without_examples(entry) for entry in edition.content.papers]
-        shown = Papers(entries, pinned, "", self._shelf)
+        similar = [_similar(papers, entry) for entry in entries]
+        shown = Papers(entries, pinned, "", self._shelf, similar)
         return frame.filled(shown.beside(b"".join(frame.segments)).html)
 
     def _frames(
@@ -207,9 +209,11 @@ class Renderer:
     def _subject(self, template: Render, context: Mapping[str, Any]) -> str:
         return words.cut(words.plain(template(context)), LONGEST_SUBJECT) or self.site.name
 
-    def _both(self, paper: Paper, depth: int, has_why: bool, shared: bool) -> Both:
+    def _both(
+        self, paper: Paper, depth: int, has_why: bool, shared: bool, similar: Similar
+    ) -> Both:
         text, html = self._paper
-        seen = {"paper": view(paper, DEPTHS[depth], has_why, shared)}
+        seen = {"paper": view(paper, DEPTHS[depth], has_why, shared, similar)}
         return Both(piece(html(seen)), piece(text(seen)))
 
     # -------------------------------------------------------------- bytes
@@ -289,6 +293,11 @@ def _pinned(papers: Pinned, entry: EditionPaper) -> Paper:
     if (paper := papers.get((entry.id, entry.revision))) is None:
         raise LookupError(f"revision {entry.revision} of paper {entry.id} is not in the store")
     return paper
+
+
+def _similar(papers: Pinned, entry: EditionPaper) -> Similar:
+    """What is named below a paper; a text that is gone costs its own line and no more."""
+    return tuple(named(papers[pin]) for pin in entry.similar if pin in papers)
 
 
 def _without_examples(entry: EditionPaper) -> EditionPaper:

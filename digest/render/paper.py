@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from markupsafe import escape
@@ -17,6 +18,7 @@ FEEDBACK = f"{SLOT}F"  # the reader's own address, up to the paper's id
 WHY = f"{SLOT}W"  # the reader's own reasons
 
 LONGEST_URL = 400
+LONGEST_SIMILAR = 120  # characters of a title that is only named
 _OUTSIDE = re.compile(r"https?://[^\s\x00-\x20\x7f\"'<>\\^`{|}]+", re.IGNORECASE)
 _PAGE_NAMES = ("abs", "page", "html", "url", "link", "alternate", "doi")
 _ARXIV = re.compile(r"arxiv:((?:\d{4}\.\d{4,5}|[a-z.-]+/\d{7}))", re.IGNORECASE)
@@ -45,6 +47,14 @@ DEPTHS = (
 )
 
 
+class Named(NamedTuple):
+    """A paper that says nearly the same as another, named below it."""
+
+    title: str
+    url: str
+    dir: str
+
+
 @dataclass(frozen=True, slots=True)
 class PaperView:
     """`why`, `more`, `less` and perhaps `url` hold slots that are filled in for each reader: a
@@ -64,9 +74,21 @@ class PaperView:
     title_dir: str
     authors_dir: str
     abstract_dir: str
+    similar: tuple[Named, ...] = ()
 
 
-def view(paper: Paper, depth: Depth, has_why: bool, shared: bool = False) -> PaperView:
+def named(paper: Paper) -> Named:
+    title = cut(title_of(paper), LONGEST_SIMILAR)
+    return Named(title, page_url(paper), direction(title))
+
+
+def view(
+    paper: Paper,
+    depth: Depth,
+    has_why: bool,
+    shared: bool = False,
+    similar: tuple[Named, ...] = (),
+) -> PaperView:
     """The paper as told at this depth; `shared`: to anybody, hence without a reader's address."""
     own = "" if shared else FEEDBACK + quote(paper.id.encode("utf-8", "replace"), safe="")
     title = _title(paper, depth)
@@ -89,6 +111,7 @@ def view(paper: Paper, depth: Depth, has_why: bool, shared: bool = False) -> Pap
         title_dir=direction(title),
         authors_dir=direction(authors),
         abstract_dir=direction(abstract),
+        similar=similar,
     )
 
 

@@ -16,12 +16,14 @@ from markupsafe import escape
 
 from digest.model import EditionPaper, Paper
 from digest.render.mime import LONGEST_BODY, base64_size, qp, qp_lines, raw_size
-from digest.render.paper import DEPTHS, FEEDBACK, SLOT, WHY
+from digest.render.paper import DEPTHS, FEEDBACK, SLOT, WHY, Named
 from digest.render.words import why_words, wrap
 
 LETTER_RAW = 80_000  # bytes of HTML: Gmail cuts a letter at about 102 kB
 SHELF = 6_000  # pieces kept: about 4 kB each
 FIRST_PAPER = 0xE000  # a slot's name is one character: those of papers are private ones
+
+Similar = tuple[Named, ...]
 
 _SLOTS = re.compile(f"{SLOT}(.)", re.DOTALL)
 _qp = lru_cache(maxsize=512)(qp)  # what lies between slots is often the same for many readers
@@ -60,19 +62,21 @@ class Shelf:
     never meets the piece of another.
     """
 
-    def __init__(self, make: Callable[[Paper, int, bool, bool], Both]) -> None:
+    def __init__(self, make: Callable[[Paper, int, bool, bool, Similar], Both]) -> None:
         self._make = make
-        self._young: dict[tuple[str, int, int, bool, bool], tuple[Paper, Both]] = {}
+        self._young: dict[tuple[str, int, int, bool, bool, Similar], tuple[Paper, Both]] = {}
         self._old = self._young
 
-    def take(self, paper: Paper, depth: int, has_why: bool, shared: bool) -> Both:
-        key = (paper.id, paper.revision, depth, has_why, shared)
+    def take(
+        self, paper: Paper, depth: int, has_why: bool, shared: bool, similar: Similar = ()
+    ) -> Both:
+        key = (paper.id, paper.revision, depth, has_why, shared, similar)
         if (found := self._young.get(key)) and _same(found[0], paper):
             return found[1]
         if len(self._young) >= SHELF // 2:
             self._old, self._young = self._young, {}
         if (found := self._old.get(key)) is None or not _same(found[0], paper):
-            found = paper, self._make(paper, depth, has_why, shared)
+            found = paper, self._make(paper, depth, has_why, shared, similar)
         self._young[key] = found
         return found[1]
 
@@ -141,7 +145,8 @@ def paper_slot(index: int) -> str:
 
 class Papers:
     """The papers of one letter; `feedback` is its reader's address for saying more or less of a
-    paper, up to the paper's id; "" where anybody may read it."""
+    paper, up to the paper's id; "" where anybody may read it. `similar`: what is named below each
+    of the papers."""
 
     def __init__(
         self,
@@ -149,8 +154,10 @@ class Papers:
         papers: Sequence[Paper],
         feedback: str,
         shelf: Shelf,
+        similar: Sequence[Similar],
     ) -> None:
         self._entries, self._papers, self._shelf = entries, papers, shelf
+        self._similar = similar
         self._shared = not feedback
         whys = [why_words(entry.reasons) for entry in entries]
         self._has_why = list(map(bool, whys))
@@ -175,7 +182,8 @@ class Papers:
         return fit(frame, order, len(DEPTHS), lambda i, depth: size_of(self._in_html(i, depth)))
 
     def _both(self, i: int, depth: int) -> Both:
-        return self._shelf.take(self._papers[i], depth, self._has_why[i], self._shared)
+        similar, has_why = self._similar[i], self._has_why[i]
+        return self._shelf.take(self._papers[i], depth, has_why, self._shared, similar)
 
     def _in_html(self, i: int, depth: int) -> bytes:
         return self._both(i, depth).html.filled(self._html[i])

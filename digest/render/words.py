@@ -10,8 +10,8 @@ from unicodedata import bidirectional
 
 from digest.cadence import zone
 from digest.model import (
+    BY_VOTES,
     FOLLOWED,
-    TRENDING,
     WEEKDAYS,
     Content,
     Edition,
@@ -137,8 +137,20 @@ def reason_words(reason: Reason) -> str:
             return f"in {plain(reason.what)}"
         case ReasonKind.VOTES:
             return counted(round(reason.value), "upvote")
+        case ReasonKind.MISSED:
+            return _missed(reason)
         case ReasonKind.EVERYTHING:
             return "you asked for every paper"
+
+
+def _missed(reason: Reason) -> str:
+    """`106 upvotes since it was not in your letter of 8 September 2025`."""
+    try:
+        day = day_words(date.fromisoformat(reason.what))
+    except ValueError:
+        day = plain(reason.what)
+    then = f"it was not in your letter of {day}" if reason.where else f"{day}, a day without letter"
+    return f"{counted(round(reason.value), 'upvote')} since {then}"
 
 
 def why_words(reasons: Iterable[Reason]) -> str:
@@ -250,15 +262,16 @@ def _is_followed(paper: EditionPaper) -> bool:
 def near_words(content: Content) -> str:
     """How floor and budget worked: `16 papers were good enough, the best 9 are here; 31 more came
     close.` Papers that are only trending passed no floor and are not counted. May be empty."""
-    own = sum(paper.section != TRENDING for paper in content.papers)
+    own = sum(paper.section not in BY_VOTES for paper in content.papers)
     good = own + content.over_budget
     said = f"{counted(good, 'paper was', 'papers were')} good enough" if good else ""
     if content.over_budget:
         said += f", the best {own:,} are here" if own > 1 else ", the best one is here"
     close = f"{content.near:,} more" if good else counted(content.near, "paper")
     near = f"{close} came close" if content.near else ""
-    shown = content.over_budget or content.near
-    return "; ".join(part for part in (said, near) if part) + "." if shown else ""
+    left = f"{content.unfitted:,} by people you follow did not fit" if content.unfitted else ""
+    shown = content.over_budget or content.near or left
+    return "; ".join(part for part in (said, left, near) if part) + "." if shown else ""
 
 
 # ------------------------------------------------------------------ what was asked for

@@ -91,13 +91,13 @@ def _delivery_row(key: int, item: NewEdition) -> dict[str, Any]:
 
 
 def mark_received(tx: Tx, written: Sequence[tuple[int, Edition]]) -> None:
-    ids = {paper.id for _, edition in written for paper in edition.content.papers}
+    ids = {id_ for _, edition in written for id_, _ in edition.content.pins}
     keys = keys_of(tx, ids)
     rows = [
-        {"subscriber": edition.subscriber_key, "paper": keys[paper.id], "edition": key}
+        {"subscriber": edition.subscriber_key, "paper": keys[id_], "edition": key}
         for key, edition in written
-        for paper in edition.content.papers
-        if paper.id in keys
+        for id_, _ in edition.content.pins
+        if id_ in keys
     ]
     if rows:
         tx.execute(insert_new(tx, t.received), rows)
@@ -222,18 +222,20 @@ def _edition(row: Any) -> Edition:
 
 def pack(content: Content) -> dict[str, Any]:
     """A Content as compact plain data."""
-    return {
+    packed = {
         "papers": [_pack_paper(paper) for paper in content.papers],
         "considered": content.considered,
         "near": content.near,
         "over": content.over_budget,
         "notices": list(content.notices),
     }
+    return packed | ({"unfitted": content.unfitted} if content.unfitted else {})
 
 
 def _pack_paper(paper: EditionPaper) -> list[Any]:
     reasons = [[str(r.kind), r.what, r.where, r.value] for r in paper.reasons]
-    return [paper.id, paper.revision, paper.section, paper.score, reasons]
+    row = [paper.id, paper.revision, paper.section, paper.score, reasons]
+    return [*row, [list(pin) for pin in paper.similar]] if paper.similar else row
 
 
 def unpack(data: Mapping[str, Any]) -> Content:
@@ -244,6 +246,7 @@ def unpack(data: Mapping[str, Any]) -> Content:
         near=data.get("near", 0),
         over_budget=data.get("over", 0),
         notices=tuple(data.get("notices", ())),
+        unfitted=data.get("unfitted", 0),
     )
 
 
@@ -251,8 +254,10 @@ _KINDS = {str(kind): kind for kind in ReasonKind}  # a look-up is five times fas
 
 
 def _unpack_paper(row: Sequence[Any]) -> EditionPaper:
-    id_, revision, section, score, reasons = row
-    return EditionPaper(id_, revision, section, score, tuple(_reason(*row) for row in reasons))
+    id_, revision, section, score, reasons, *more = row
+    told = tuple(_reason(*row) for row in reasons)
+    similar = tuple((id_, revision) for id_, revision in more[0]) if more else ()
+    return EditionPaper(id_, revision, section, score, told, similar)
 
 
 @lru_cache(maxsize=1 << 15, typed=True)

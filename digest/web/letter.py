@@ -32,7 +32,7 @@ def _html(house: House, key: int) -> str:
             raise HTTPException(410)
         if edition.state is not EditionState.QUEUED:
             raise HTTPException(404)
-        texts = papers.pinned(tx, {(paper.id, paper.revision) for paper in edition.content.papers})
+        texts = papers.pinned(tx, edition.content.pins)
     try:
         return house.parts.renderer.page(edition, person.cadence.zone, texts)
     except RenderError:
