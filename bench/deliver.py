@@ -161,7 +161,7 @@ def both(args: argparse.Namespace, app: App, port: int) -> dict[str, Any]:
         owe(app, known, number * size, size, args.papers)
         ours.append(part.run())
         few, fat = min(size, 1000), int(ours[-1]["bytes"])
-        beside.append(asyncio.run(plain(port, few, fat, args.lanes)))
+        beside.append(asyncio.run(plain(port, few, fat, args.lanes, reused=True)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return {
         "letters": part.letters,

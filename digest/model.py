@@ -390,13 +390,19 @@ class LetterKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Bytes and envelope, ready for a transport. `raw` has CRLF line ends and no line over 998."""
+    """Bytes and envelope, ready for a transport. `raw` has CRLF line ends and no line over 998.
+
+    `stuffed`: it ends with a line, holds no bare CR or LF, and none of its lines begins with a dot,
+    so that DATA takes it as it is (RFC 5321 4.5.2). Whoever wrote it knows; a transport would have
+    to look at every byte.
+    """
 
     recipient: str
     mail_from: str
     message_id: str
     subject: str
     raw: bytes
+    stuffed: bool = False
 
 
 class DeliveryState(StrEnum):

@@ -11,12 +11,13 @@ import pytest
 from delivering import SHORT, letter, run
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_relay import CUT, HANG, PAUSE, ScriptedRelay
+from scripted_relay import CUT, HANG, OFFERED, PAUSE, ScriptedRelay
 
 from digest.model import OutcomeKind, Phase
 from digest.transports.envelope import Unsendable, envelope, xtext
 from digest.transports.replies import bounded, enhanced
-from digest.transports.smtp import Relay, SmtpTransport, stuffed
+from digest.transports.smtp import Relay, SmtpTransport
+from digest.transports.wire import stuffed
 
 ACCEPTED, DEFERRED, REFUSED = OutcomeKind.ACCEPTED, OutcomeKind.DEFERRED, OutcomeKind.REFUSED
 RETURNED, UNKNOWN, WITHDRAWN = OutcomeKind.RETURNED, OutcomeKind.UNKNOWN, OutcomeKind.WITHDRAWN
@@ -53,6 +54,10 @@ def said(outcome):
     return outcome.kind, outcome.phase, outcome.code, outcome.enhanced
 
 
+PIPELINING = {"offered": (*OFFERED, "PIPELINING")}
+
+
+@pytest.mark.parametrize("offers", [None, PIPELINING], ids=["one by one", "in one write"])
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
@@ -94,8 +99,8 @@ def said(outcome):
         ({"dot": "550 2.0.0 lies"}, (REFUSED, Phase.DOT, 550, None)),
     ],
 )
-def test_every_answer_at_every_step_has_its_outcome(script, expected):
-    [outcome], _ = talk(script, timeouts=TINY)
+def test_every_answer_at_every_step_has_its_outcome(script, expected, offers):
+    [outcome], _ = talk(dict(script), timeouts=TINY, relay_options=offers)
     assert expected == said(outcome)
 
 
@@ -135,6 +140,71 @@ def test_after_an_accepted_letter_no_reset_is_needed():
     _, relay = talk({}, [letter()] * 3)
     assert "RSET" not in relay.commands
     assert relay.connections == 1
+
+
+def test_where_it_is_offered_the_envelope_goes_out_in_one_write():
+    """This relay says nothing before it has heard all three commands."""
+
+    async def patient(reader, writer):
+        writer.write(b"220 hello\r\n")
+        for heard, said in (
+            (b"EHLO test\r\n", b"250-relay\r\n250 PIPELINING\r\n"),
+            (b"DATA\r\n", b"250 ok\r\n250 ok\r\n354 go ahead\r\n"),
+            (b"\r\n.\r\n", b"250 2.0.0 queued\r\n"),
+        ):
+            await reader.readuntil(heard)
+            writer.write(said)
+        writer.close()
+
+    async def go():
+        async with await asyncio.start_server(patient, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            lane = SmtpTransport(
+                Relay("127.0.0.1", port, "none", timeouts=SHORT, hello="test")
+            ).lane()
+            outcome = await lane.send(letter(), yes)
+            await lane.close()
+            return outcome
+
+    assert said(run(go())) == (ACCEPTED, Phase.DOT, 250, "2.0.0")
+
+
+def test_a_relay_that_takes_data_for_nobody_gets_a_lone_dot_and_is_used_again():
+    outcomes, relay = talk({"RCPT": ["550 5.1.1 no"]}, [letter()] * 2, relay_options=PIPELINING)
+    assert [said(o)[:3] for o in outcomes] == [
+        (REFUSED, Phase.RCPT, 550),
+        (ACCEPTED, Phase.DOT, 250),
+    ]
+    assert (relay.bodies[0], relay.connections) == (b".\r\n", 1)
+    assert [command.split()[0] for command in relay.commands].count("RSET") == 0
+
+
+def test_a_relay_that_refuses_data_for_nobody_is_reset_and_used_again():
+    script = {"RCPT": ["450 4.2.0 later"], "DATA": ["503 5.5.1 nobody is there"]}
+    outcomes, relay = talk(script, [letter()] * 2, relay_options=PIPELINING)
+    assert [o.kind for o in outcomes] == [DEFERRED, ACCEPTED]
+    assert (len(relay.bodies), relay.connections) == (1, 1)
+    assert "RSET" in relay.commands
+
+
+def test_no_empty_letter_goes_to_a_recipient_whom_a_relay_took_without_a_sender():
+    script = {"MAIL": ["451 4.3.0 later"]}
+    outcomes, relay = talk(script, [letter()] * 2, relay_options=PIPELINING)
+    assert [o.kind for o in outcomes] == [DEFERRED, ACCEPTED]
+    assert (len(relay.bodies), relay.connections) == (1, 2)
+
+
+@pytest.mark.parametrize("then", [CUT, HANG, "nonsense", "421 4.3.2 closing"])
+def test_a_refusal_stands_whatever_becomes_of_the_rest_of_its_group(then):
+    script = {"RCPT": ["550 5.1.1 no"], "DATA": [then]}
+    outcomes, relay = talk(script, [letter()] * 2, relay_options=PIPELINING, timeouts=TINY)
+    assert [o.kind for o in outcomes] == [REFUSED, ACCEPTED]
+    assert len(relay.bodies) == 1
+
+
+def test_a_person_who_left_gets_no_body_from_a_group_either():
+    [outcome], relay = talk(before=no, relay_options=PIPELINING)
+    assert (outcome.kind, relay.bodies) == (WITHDRAWN, [])
 
 
 def test_a_failed_reset_opens_a_new_connection():
@@ -219,6 +289,12 @@ def test_dots_and_line_ends_reach_the_relay_as_rfc_5321_wants_them():
     assert relay.bodies[0].endswith(b"\r\n\r\n..\r\n...two\r\nlast without end\r\n.\r\n")
 
 
+def test_a_letter_that_is_said_to_be_ready_goes_out_as_it_is():
+    ready = replace(letter(), stuffed=True)
+    _, relay = talk({}, [ready])
+    assert relay.bodies == [ready.raw + b".\r\n"]
+
+
 # ------------------------------------------------------------------ what before_body raises
 
 
@@ -249,7 +325,7 @@ def test_a_cancelled_lane_cuts():
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            return lane._smtp
+            return lane._wire
 
     assert run(go()) is None
 

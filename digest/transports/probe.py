@@ -25,9 +25,8 @@ async def probe(transport: SmtpTransport) -> Met:
     waits = replace(transport.relay.timeouts, connect=PATIENCE)
     lane = SmtpLane(SmtpTransport(replace(transport.relay, timeouts=waits)))
     try:
-        smtp = await lane._ready()
-        offers = tuple(sorted(key.upper() for key in smtp.esmtp_extensions))
-        return Met(offers, smtp.get_transport_info("sslcontext") is not None)
+        wire = await lane._ready()
+        return Met(tuple(sorted(key.upper() for key in wire.offered)), wire.encrypted)
     except FAULTS as error:
         said = bounded(str(getattr(error, "message", "") or error))
         return Met(fault=said or type(error).__name__)

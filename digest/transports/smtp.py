@@ -1,30 +1,31 @@
 """SMTP through aiosmtplib, the conversation split so that the phase is always known.
 
 `sendmail()` of the library cannot tell a cut before 354 from one after the dot, and
-`send_message()` writes the letter anew; here its single verbs are used, and the bytes of the
-letter go out as they are (CRLF, dots stuffed: RFC 5321 4.5.2). What is used of the library's
-undocumented side (`SMTP.protocol`, its `write` and `read_response`) is pinned by
-tests/contracts/test_transport_contract.py.
+`send_message()` writes the letter anew; here it opens connections (greeting, TLS, password), and
+wire.py takes them over. The bytes of the letter go out as they are (CRLF, dots stuffed: RFC 5321
+4.5.2). What is relied upon of the library is pinned by tests/contracts/test_transport_contract.py.
+
+Where the relay offers PIPELINING, MAIL, RCPT and DATA go out in one write (RFC 2920). Each still
+has its own reply, and nothing of the body is written before 354 and the caller's word.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
-from aiosmtplib.response import SMTPResponse
 
 from digest.model import Letter, Outcome, OutcomeKind, Phase
 from digest.transports import BeforeBody
 from digest.transports.envelope import Unsendable, envelope
 from digest.transports.patience import Patience
 from digest.transports.replies import bounded, enhanced, judge
+from digest.transports.wire import Reply, Wire, stuffed
 
 Security = Literal["tls", "starttls", "opportunistic", "none"]
 FAULTS = (SMTPException, OSError, EOFError, ValueError, RuntimeError)
@@ -121,7 +122,7 @@ class SmtpLane:
     def __init__(self, transport: SmtpTransport) -> None:
         self._transport = transport
         self._relay = transport.relay
-        self._smtp: SMTP | None = None
+        self._wire: Wire | None = None
         self._phase = Phase.CONNECT
         self._letters = 0  # answered on this connection
         self._opened = 0.0
@@ -137,20 +138,22 @@ class SmtpLane:
             if not await before_body():
                 self._cut()
                 return Outcome(OutcomeKind.WITHDRAWN, Phase.DATA)
-            return await self._body(letter.raw)
+            return await self._body(letter)
         except BaseException:
             self._cut()
             raise
 
     async def close(self) -> None:
         self._patience.end()
-        smtp, self._smtp = self._smtp, None
-        if smtp is None:
+        wire, self._wire = self._wire, None
+        if wire is None:
             return
-        if smtp.is_connected:
+        if wire.open:
             with suppress(*FAULTS):
-                await smtp.quit(timeout=self._relay.timeouts.quit)
-        smtp.close()
+                async with asyncio.timeout(self._relay.timeouts.quit):
+                    wire.say(b"QUIT\r\n")
+                    await wire.reply()
+        wire.close()
 
     # -------------------------------------------------------------- before the body
 
@@ -158,70 +161,107 @@ class SmtpLane:
         """The conversation up to "354 go ahead": None, or how it ended before that."""
         self._phase = Phase.CONNECT
         try:
-            smtp = await self._ready()
-            mail, rcpt = envelope(letter, smtp.esmtp_extensions)
-            waits = self._relay.timeouts
-            for phase, command, wanted, timeout in (
-                (Phase.MAIL, mail, 250, waits.command),
-                (Phase.RCPT, rcpt, 250, waits.command),
-                (Phase.DATA, b"DATA", 354, waits.data),
-            ):
-                self._phase, self._dirty = phase, True
-                reply = await self._ask(smtp, command + b"\r\n", timeout)
-                if reply.code != wanted and not (phase is Phase.RCPT and reply.code == 251):
-                    return self._answered(reply)
+            wire = await self._ready()
+            mail, rcpt = envelope(letter, wire.offered)
+            self._phase, self._dirty = Phase.MAIL, True
+            if wire.pipelining:
+                wire.say(b"%b\r\n%b\r\nDATA\r\n" % (mail, rcpt), 3)
+                return await self._grouped(wire)
+            return await self._one_by_one(wire, (mail, rcpt, b"DATA"))
         except Unsendable as error:
             text = bounded(str(error))
             return Outcome(OutcomeKind.REFUSED, error.phase, None, error.enhanced, text)
         except FAULTS as error:
             return self._lost(error)
+
+    async def _one_by_one(self, wire: Wire, commands: tuple[bytes, ...]) -> Outcome | None:
+        for phase, command in zip(STEPS, commands, strict=True):
+            self._phase = phase
+            reply = await self._ask(wire, command + b"\r\n", self._seconds(phase))
+            if not _wanted(phase, reply.code):
+                return self._answered(reply)
         return None
 
-    async def _ask(self, smtp: SMTP, data: bytes, seconds: float) -> SMTPResponse:
+    async def _grouped(self, wire: Wire) -> Outcome | None:
+        """The replies to MAIL, RCPT and DATA that went out together. The first that is not the
+        wanted one decides; the others are read, so that the connection can be used again."""
+        for step, phase in enumerate(STEPS):
+            self._phase = phase
+            reply = await self._reply(wire, self._seconds(phase))
+            if not _wanted(phase, reply.code):
+                outcome = self._answered(reply)
+                if self._wire is not None:
+                    await self._come_back(wire, STEPS[step + 1 :])
+                return outcome
+        return None
+
+    async def _come_back(self, wire: Wire, phases: tuple[Phase, ...]) -> None:
+        """Out of a group of which a command was refused. A relay that says 354 all the same gets
+        a lone dot (RFC 2920 3.1): nobody is there to receive that empty letter. Where somebody
+        might be, because MAIL alone was refused, the connection is cut instead."""
+        taken = set()
+        try:
+            for phase in phases:
+                reply = await self._reply(wire, self._seconds(phase))
+                if _wanted(phase, reply.code):
+                    taken.add(phase)
+            if taken == {Phase.DATA}:
+                await self._ask(wire, b".\r\n", self._seconds(Phase.DATA))
+                self._dirty = False
+            elif Phase.DATA in taken:
+                self._cut()
+        except FAULTS:
+            self._cut()
+
+    def _seconds(self, phase: Phase) -> float:
+        waits = self._relay.timeouts
+        return waits.data if phase is Phase.DATA else waits.command
+
+    async def _ask(self, wire: Wire, data: bytes, seconds: float) -> Reply:
         """Write and wait for the reply."""
-        protocol = smtp.protocol
-        if protocol is None:
-            raise ConnectionError("closed")
         with self._patience.of(seconds):
-            protocol.write(data)
-            return await protocol.read_response(None)
+            wire.say(data)
+            return await wire.reply()
+
+    async def _reply(self, wire: Wire, seconds: float) -> Reply:
+        with self._patience.of(seconds):
+            return await wire.reply()
 
     def _give_up(self) -> None:
         """The relay took too long: what is awaited ends with the connection."""
-        wire = self._smtp.transport if self._smtp else None
-        if isinstance(wire, asyncio.WriteTransport):
-            self._unsent = wire.get_write_buffer_size() > 0
-            wire.abort()
+        if self._wire is not None:
+            self._unsent = self._wire.unwritten > 0
+            self._wire.abort()
 
-    async def _ready(self) -> SMTP:
+    async def _ready(self) -> Wire:
         """A connection with an empty envelope."""
-        if self._smtp is not None and await self._still_good(self._smtp):
-            return self._smtp
+        if self._wire is not None and await self._still_good(self._wire):
+            return self._wire
         await self.close()
-        self._smtp = await self._connect()
+        self._wire = await self._connect()
         self._letters, self._dirty, self._unsent = 0, False, False
         self._patience.lost = False
         self._opened = asyncio.get_running_loop().time()
-        return self._smtp
+        return self._wire
 
-    async def _still_good(self, smtp: SMTP) -> bool:
-        if not smtp.is_connected:
+    async def _still_good(self, wire: Wire) -> bool:
+        if not wire.open:
             self._transport.closed_in_silence(self._letters)
             return False
         age = asyncio.get_running_loop().time() - self._opened
         if self._letters >= self._transport.cap or age > self._relay.seconds:
             return False
-        return not self._dirty or await self._reset(smtp)
+        return not self._dirty or await self._reset(wire)
 
-    async def _reset(self, smtp: SMTP) -> bool:
+    async def _reset(self, wire: Wire) -> bool:
         try:
-            reply = await self._ask(smtp, b"RSET\r\n", self._relay.timeouts.command)
+            reply = await self._ask(wire, b"RSET\r\n", self._relay.timeouts.command)
         except FAULTS:
             return False
         self._dirty = False
         return reply.code == 250
 
-    async def _connect(self) -> SMTP:
+    async def _connect(self) -> Wire:
         relay = self._relay
         smtp = SMTP(
             hostname=relay.host,
@@ -236,10 +276,12 @@ class SmtpLane:
             await smtp.connect()
             await _greet(smtp)
             await self._log_in(smtp)
+            if not smtp.is_connected:
+                raise ConnectionError("the relay closed the connection")
+            return Wire(cast(asyncio.Transport, smtp.transport), smtp.esmtp_extensions)
         except BaseException:
             smtp.close()
             raise
-        return smtp
 
     async def _log_in(self, smtp: SMTP) -> None:
         relay = self._relay
@@ -254,13 +296,14 @@ class SmtpLane:
 
     # -------------------------------------------------------------- the body
 
-    async def _body(self, raw: bytes) -> Outcome:
+    async def _body(self, letter: Letter) -> Outcome:
         """The body and the reply to its final dot. Once that dot may be out, silence is unknown."""
-        smtp = self._smtp
-        if smtp is None or not smtp.is_connected:
+        wire = self._wire
+        if wire is None or not wire.open:
             return self._lost(ConnectionError("closed before the body"))
+        data = letter.raw + b".\r\n" if letter.stuffed else stuffed(letter.raw)
         try:
-            reply = await self._ask(smtp, stuffed(raw), self._relay.timeouts.dot)
+            reply = await self._ask(wire, data, self._relay.timeouts.dot)
         except FAULTS as error:
             self._cut()
             kind = OutcomeKind.RETURNED if self._unsent else OutcomeKind.UNKNOWN
@@ -271,7 +314,7 @@ class SmtpLane:
 
     # -------------------------------------------------------------- endings
 
-    def _answered(self, reply: SMTPResponse) -> Outcome:
+    def _answered(self, reply: Reply) -> Outcome:
         """What a reply means for the letter. 421 and nonsense end the connection."""
         kind = judge(reply.code, self._phase)
         if kind in {OutcomeKind.RETURNED, OutcomeKind.UNKNOWN}:
@@ -298,12 +341,18 @@ class SmtpLane:
         """End the connection at once. Bytes that wait to be written are dropped: a graceful
         close would still send them, after we have called their fate."""
         self._patience.end()
-        smtp, self._smtp = self._smtp, None
-        if smtp is None:
-            return
-        if isinstance(smtp.transport, asyncio.WriteTransport):
-            smtp.transport.abort()
-        smtp.close()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.abort()
+
+
+STEPS = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+
+
+def _wanted(phase: Phase, code: int) -> bool:
+    if phase is Phase.DATA:
+        return code == 354
+    return code == 250 or (phase is Phase.RCPT and code == 251)
 
 
 async def _greet(smtp: SMTP) -> None:
@@ -315,19 +364,3 @@ async def _greet(smtp: SMTP) -> None:
         if not smtp.is_connected:
             raise
         await smtp.helo()
-
-
-_BARE = re.compile(rb"\r\n|\r|\n")
-
-
-def stuffed(raw: bytes) -> bytes:
-    """A letter as DATA wants it: CRLF, leading dots doubled, the final dot.
-
-    A bare CR or LF never goes out: relays differ on it, and that is how letters are smuggled.
-    """
-    if not raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r"):
-        raw = _BARE.sub(b"\r\n", raw)
-    raw = raw.replace(b"\r\n.", b"\r\n..")
-    head = b"." if raw.startswith(b".") else b""
-    tail = b".\r\n" if raw.endswith(b"\r\n") else b"\r\n.\r\n"
-    return b"".join((head, raw, tail))
