@@ -8,9 +8,15 @@ Prints JSON. `ratio` is CPU seconds of the whole ingest over those of `feedparse
 mark is at most 2. Answers are made in this process and handed over without a socket, as an httpx
 transport; the time that making them takes is counted for neither. Of few days the loading of
 tables is a large part. `memory_mb` is what the process holds after days 10 and 30 and at the end,
-with the database's page cache (64 MB for a connection at most) and without. `lookup` is
-microseconds for each paper found by any of its ids, in a store of 10,000 papers and in one of
---papers; its mark is at most 1.5 times as long.
+with the database's page cache (64 MB for a connection at most) and without.
+
+`lookup` is microseconds of CPU time for each paper beside 10,000 stored papers and beside --papers,
+the stores in turns; the mark is at most 1.5 times as long. `ingest`: ten days of arXiv and Hugging
+Face, whole. The others take a hundred papers from anywhere in the store, by one of their three ids:
+whether they are `known`, `find` with their texts, `remember` when they are shown again. That is
+the worst case, for each is asked for the first time: nearly every page it touches is read anew in
+a store larger than the page cache. `again` is the same question at once a second time, with
+the pages at hand. `ratio_of_parts` is the lowest and the highest ratio of five parts of the run.
 """
 
 from __future__ import annotations
@@ -60,7 +66,10 @@ CATEGORIES = [
 ]
 MIRROR = "https://mirror.example"
 FEW = 10_000  # papers of the store that the large one is held against
-ASKED = 100  # ids in one lookup
+ASKED = 100  # papers in one lookup
+WARM, ROUNDS, PARTS = 100, 250, 5  # lookups that are not counted, that are, and parts of these
+SCATTERED = "(i * 2654435761) % 4294967296"  # as fingerprints of titles are
+DAYS = 10  # ingested whole into each store
 ABSTRACT = 1000  # characters, of the papers that fill a store
 
 
@@ -174,23 +183,35 @@ def _parsed(bodies: Sequence[tuple[bool, bytes]]) -> None:
 # ------------------------------------------------------------------ a store that is full
 
 
-def lookups(folder: str, many: int) -> dict[str, Any]:
-    """Microseconds for each paper: known or not, found with its text, and remembered again."""
+def lookups(shared: Path, folder: str, many: int) -> dict[str, Any]:
+    """What one paper costs beside few stored ones and beside many."""
     with fresh(folder, "few") as few, fresh(folder, "many") as full:
         fill(few, FEW)
         filled = time.perf_counter()
         fill(full, many)
         filled = time.perf_counter() - filled
         stores = {FEW: few, many: full}
-        tasks = {"known": _known, "find": _find, "remember": _remember}
-        took = {name: _in_turns(task, stores) for name, task in tasks.items()}
-    ratios = {name: round(each[many] / each[FEW], 2) for name, each in took.items()}
+        took = {"ingest": _days_in_turns(Services(shared), stores)}
+        for name, parts in TASKS.items():
+            took[name], took[f"{name} again"] = _in_turns(*parts, stores)
+    ratios = {name: _ratios(each[FEW], each[many]) for name, each in took.items()}
     return {
-        "microseconds_for_each_paper": took,
-        "ratio": ratios,
+        "microseconds_for_each_paper": {
+            name: {size: round(median(all_), 1) for size, all_ in each.items()}
+            for name, each in took.items()
+        },
+        "ratio": {name: round(median(each), 2) for name, each in ratios.items()},
+        "ratio_of_parts": {name: [min(each), max(each)] for name, each in ratios.items()},
         "mark": 1.5,
         "filled_in_seconds": round(filled, 1),
     }
+
+
+def _ratios(few: Sequence[float], many: Sequence[float]) -> list[float]:
+    """How many times as long it took, in each of PARTS parts of the run."""
+    size = max(1, len(few) // PARTS)
+    starts = range(0, size * (len(few) // size), size)
+    return [round(median(many[at : at + size]) / median(few[at : at + size]), 2) for at in starts]
 
 
 def fill(db: Database, number: int) -> None:
@@ -205,47 +226,109 @@ def fill(db: Database, number: int) -> None:
             " FROM n",
             f"paper_ids (id, paper) {numbers} SELECT 'arxiv:' || i, i FROM n",
             f"paper_ids (id, paper) {numbers} SELECT 'doi:10.1000/' || i, i FROM n",
-            f"paper_ids (id, paper) {numbers} SELECT printf('ta:%016x', i * 40503), i FROM n",
+            f"paper_ids (id, paper) {numbers} SELECT printf('ta:%08x', {SCATTERED}), i FROM n",
             "revisions (paper, revision, version, announce, source, seen_at, title, abstract,"
             f" authors, categories, links) {numbers} SELECT i, 1, 1, {texts}, 'Paper ' || i,"
             f" '{abstract}', '[\"Jane Doe\"]', '[\"cs.LG\"]', '{{}}' FROM n",
         ):
             tx.exec_driver_sql(f"INSERT INTO {into}")
+    db.dispose()  # and with it the log of that one huge transaction
+
+
+Task = Callable[[Database, Any], object]
+Ask = Callable[[Sequence[int]], object]
+Choose = Callable[[random.Random, int], Sequence[int]]
+Took = dict[int, list[float]]
+"""{papers stored: microseconds for each paper, of each round}"""
 
 
 def _in_turns(
-    task: Callable[[Database, Sequence[int]], object], stores: dict[int, Database]
-) -> dict[int, float]:
-    """{papers: median microseconds for each of ASKED papers}; the stores take turns."""
+    task: Task, asked: Ask, chosen: Choose, stores: dict[int, Database]
+) -> tuple[Took, Took]:
+    """ASKED papers of the store for the first time, and at once again."""
     chance = random.Random(7)
-    took: dict[int, list[float]] = {size: [] for size in stores}
-    for _ in range(60):
+    first: Took = {size: [] for size in stores}
+    again: Took = {size: [] for size in stores}
+    for number in range(WARM + ROUNDS):
         for size, db in stores.items():
-            wanted = chance.sample(range(1, size + 1), ASKED)
-            took[size].append(_seconds(partial(task, db, wanted)) / ASKED * 1e6)
-    return {size: round(median(each[10:]), 1) for size, each in took.items()}
+            work = partial(task, db, asked(chosen(chance, size)))
+            seconds = _seconds(work), _seconds(work)
+            if number >= WARM:
+                first[size].append(seconds[0] / ASKED * 1e6)
+                again[size].append(seconds[1] / ASKED * 1e6)
+    return first, again
 
 
-def _ids(numbers: Sequence[int]) -> list[str]:
+def _anywhere(chance: random.Random, size: int) -> Sequence[int]:
+    return chance.sample(range(1, size + 1), ASKED)
+
+
+def _together(chance: random.Random, size: int) -> Sequence[int]:
+    """Papers of one announcement: their numbers follow each other."""
+    begin = chance.randrange(1, size - ASKED)
+    return range(begin, begin + ASKED)
+
+
+def _days_in_turns(services: Services, stores: dict[int, Database]) -> Took:
+    """Days of arXiv and Hugging Face, each ingested whole into each store."""
+    took: Took = {size: [] for size in stores}
+    days = [date.fromisoformat(day) for day in sorted(services.replay.by_day)[:DAYS]]
+    for day in days:
+        services.replay.day = day.isoformat()
+        papers_shown = len(services.replay.by_day[day.isoformat()])
+        for size, db in stores.items():
+            took[size].append(_ingested(db, services, day) / papers_shown * 1e6)
+    return took
+
+
+def _scattered(number: int) -> str:
+    return f"ta:{number * 2654435761 % 4294967296:08x}"
+
+
+def _all_ids(numbers: Sequence[int]) -> list[tuple[str, str, str]]:
+    return [(f"arxiv:{n}", f"doi:10.1000/{n}", _scattered(n)) for n in numbers]
+
+
+def _any_id(numbers: Sequence[int]) -> list[str]:
     """One of the three ids of each."""
-    kinds = ("arxiv:{0}", "doi:10.1000/{0}", "ta:{1:016x}")
-    return [kinds[n % 3].format(n, n * 40503) for n in numbers]
+    return [ids[n % 3] for n, ids in zip(numbers, _all_ids(numbers), strict=True)]
 
 
-def _known(db: Database, numbers: Sequence[int]) -> None:
+def _every_id(numbers: Sequence[int]) -> list[str]:
+    return [id_ for ids in _all_ids(numbers) for id_ in ids]
+
+
+def _shown(numbers: Sequence[int]) -> list[Listing]:
+    ids = _all_ids(numbers)
+    return [Listing(each, f"Paper {n}") for n, each in zip(numbers, ids, strict=True)]
+
+
+def _known(db: Database, ids: Sequence[str]) -> None:
     with db.reading() as tx:
-        assert len(papers.known(tx, _ids(numbers))) == ASKED
+        assert len(papers.known(tx, ids)) == ASKED
 
 
-def _find(db: Database, numbers: Sequence[int]) -> None:
+def _announced(db: Database, ids: Sequence[str]) -> None:
     with db.reading() as tx:
-        assert len(papers.find(tx, _ids(numbers))) == ASKED
+        assert len(papers.announced(tx, ids)) == 3 * ASKED
 
 
-def _remember(db: Database, numbers: Sequence[int]) -> None:
-    shown = [Listing((f"arxiv:{n}", f"doi:10.1000/{n}"), f"Paper {n}") for n in numbers]
+def _find(db: Database, ids: Sequence[str]) -> None:
+    with db.reading() as tx:
+        assert len(papers.find(tx, ids)) == ASKED
+
+
+def _remember(db: Database, shown: Sequence[Listing]) -> None:
     with db.writing() as tx:
         assert papers.remember(tx, "bench", shown, datetime(2025, 9, 1, tzinfo=UTC)).new == 0
+
+
+TASKS: dict[str, tuple[Task, Ask, Choose]] = {
+    "announced": (_announced, _every_id, _together),
+    "remember": (_remember, _shown, _together),
+    "find": (_find, _any_id, _anywhere),
+    "known": (_known, _any_id, _anywhere),
+}
 
 
 # ------------------------------------------------------------------ measuring
@@ -275,7 +358,7 @@ def main() -> None:
     shared = sinks.shared()
     with tempfile.TemporaryDirectory() as folder:
         done = months(shared, folder, given.days)
-        done["lookup"] = lookups(folder, given.papers) if given.papers > FEW else None
+        done["lookup"] = lookups(shared, folder, given.papers) if given.papers > FEW else None
     print(json.dumps(done, indent=2))
 
 

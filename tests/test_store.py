@@ -382,6 +382,36 @@ def test_the_migrated_schema_equals_the_declared_one(db):
         assert compare_metadata(context, metadata) == []
 
 
+def test_ids_listings_and_signals_are_one_tree_each_on_sqlite(sqlite):
+    from digest.store.tables import metadata
+
+    asked = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%WITHOUT ROWID%'"
+    with sqlite.reading() as tx:
+        made = set(tx.exec_driver_sql(asked).scalars())
+    declared = {
+        table.name
+        for table in metadata.tables.values()
+        if not table.dialect_options["sqlite"]["with_rowid"]
+    }
+    assert made == declared == {"listings", "paper_ids", "signals"}
+
+
+def test_a_migration_of_the_way_rows_are_kept_keeps_the_rows(sqlite):
+    shown = [listing("2601.00001", "doi:10.1/x", signals={"upvotes": 3.0})]
+    with sqlite.writing() as tx:
+        papers.remember(tx, "arxiv", shown, NOW)
+    before = contents(sqlite)
+    sqlite.downgrade("0002")
+    sqlite.upgrade()
+    assert contents(sqlite) == before
+
+
+def contents(db):
+    with db.reading() as tx:
+        tables = ("paper_ids", "listings", "signals")
+        return [tx.exec_driver_sql(f"SELECT * FROM {name}").all() for name in tables]
+
+
 def test_a_locked_database_is_named_with_its_mend(tmp_path):
     path = tmp_path / "busy.db"
     first = Database(f"sqlite:///{path}")

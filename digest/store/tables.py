@@ -83,6 +83,7 @@ paper_ids = Table(  # every id of every paper, the canonical one among them
     Column("id", String, primary_key=True),
     _ref("paper", "papers.key", index=True),
     Column("at", Utc),  # since when it is known: a DOI that came later is a publication
+    sqlite_with_rowid=False,  # one tree to look through for an id, not two
 )
 revisions = Table(  # the texts; an edition pins one, so that a letter never changes
     "revisions",
@@ -111,6 +112,7 @@ signals = Table(  # e.g. upvotes, one value a day, the latest of that day
     Column("at", Utc, nullable=False),
     PrimaryKeyConstraint("paper", "name", "day"),
     Index(None, "name", "at"),
+    sqlite_with_rowid=False,
 )
 listings = Table(  # which source showed it, since when
     "listings",
@@ -120,6 +122,7 @@ listings = Table(  # which source showed it, since when
     Column("first_at", Utc, nullable=False),
     PrimaryKeyConstraint("paper", "source"),
     Index(None, "source", "first_at"),
+    sqlite_with_rowid=False,
 )
 
 sought = Table(  # papers that profiles name as seeds and that are not stored
