@@ -8,9 +8,10 @@ from itertools import islice
 from typing import TypeVar
 
 from digest.matching import Matcher, Ranking, Reader
+from digest.matching.meeting import WORTH, Pace
 from digest.matching.picking import FOLLOW, POPULAR, Pick, Picked, Picker, votes
 from digest.matching.reasons import Explainer, Why
-from digest.matching.scoring import Block
+from digest.matching.scoring import NEAR, Block, Held
 from digest.matching.space import Space
 from digest.matching.vocabulary import Vocabulary
 from digest.matching.wishes import Asked, Examples, read
@@ -28,8 +29,10 @@ T = TypeVar("T")
 class LexicalMatcher:
     """The matcher that needs nothing but the texts. One for a process: it remembers texts."""
 
-    def __init__(self) -> None:
+    def __init__(self, worth: int = WORTH) -> None:
+        """`worth`: readers that have been asked about before machine code is made ready."""
         self._vocabulary = Vocabulary()
+        self._pace = Pace(worth)
 
     def prepare(
         self,
@@ -40,7 +43,7 @@ class LexicalMatcher:
         """Index the papers of a window. See Matcher."""
         if self._vocabulary.full:
             self._vocabulary = Vocabulary()
-        return LexicalPrepared(self._vocabulary, papers, background, trending)
+        return LexicalPrepared(self._vocabulary, papers, background, trending, self._pace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ class LexicalPrepared:
         papers: Sequence[Paper],
         background: Sequence[Paper],
         trending: Sequence[Paper],
+        pace: Pace,
     ) -> None:
+        self._pace = pace
         fresh = {paper.id: paper for paper in papers}
         popular = {paper.id: paper for paper in trending if votes(paper) > 0}
         there = list({**popular, **fresh}.values())
@@ -69,7 +74,9 @@ class LexicalPrepared:
         place = {paper.id: i for i, paper in enumerate(there)}
         self._shelf = Shelf(there)
         self._space = Space(vocabulary, there, background)
-        self._picker = Picker(self._space, self._shelf, len(fresh), [place[id_] for id_ in popular])
+        wanted = [place[id_] for id_ in popular]
+        self._held = Held(self._space, self._shelf, self._space.index(wanted, NEAR))
+        self._picker = Picker(self._space, self._shelf, len(fresh), wanted)
         self._explainer = Explainer(self._shelf)
 
     def rank(self, readers: Sequence[Reader]) -> list[Ranking]:
@@ -77,32 +84,33 @@ class LexicalPrepared:
         that carries the error."""
         return [
             answer if isinstance(answer, Ranking) else Ranking((), error=answer)
-            for answer in self._each(readers, self._ranking)
+            for answer in self._each(readers, self._ranking, whole=False)
         ]
 
     def order(self, readers: Sequence[Reader], top: int) -> Iterator[list[tuple[str, float]]]:
         """For each reader the window's best `top` papers by id with their z, floor or not."""
 
         def ordered(batch: _Batch, index: int) -> list[tuple[str, float]]:
-            found = self._picker.order(batch.asked[index], batch.block.of(index), top)
+            found = self._picker.order(batch.asked[index], *batch.block.of(index), top)
             return [(self._shelf.papers[paper].id, z) for paper, z in found]
 
-        for answer in self._each(readers, ordered):
+        for answer in self._each(readers, ordered, whole=True):
             yield [] if isinstance(answer, str) else answer
 
     def _each(
-        self, readers: Sequence[Reader], answer: Callable[[_Batch, int], T]
+        self, readers: Sequence[Reader], answer: Callable[[_Batch, int], T], *, whole: bool
     ) -> Iterator[T | str]:
         """An answer, or what went wrong, for each reader in order."""
         for some in self._batches(readers):
             try:
-                batch = self._batch(some)
+                batch = self._batch(some, whole)
                 answers = [answer(batch, index) for index in range(len(some))]
             except Exception as error:
                 if len(some) == 1:
                     yield f"{type(error).__name__}: {error}"
                 else:  # somebody's profile breaks: the others are answered one by one
-                    yield from (one for reader in some for one in self._each([reader], answer))
+                    for reader in some:
+                        yield from self._each([reader], answer, whole=whole)
             else:
                 yield from answers
 
@@ -121,20 +129,22 @@ class LexicalPrepared:
         if batch:
             yield batch
 
-    def _batch(self, readers: Sequence[Reader]) -> _Batch:
+    def _batch(self, readers: Sequence[Reader], whole: bool) -> _Batch:
         examples = Examples()
         asked = [read(reader, self._space.vocabulary, self._shelf, examples) for reader in readers]
-        return _Batch(asked, Block(self._space, self._shelf, asked, examples), examples.papers)
+        way = self._pace.way(len(readers))
+        block = Block(self._held, asked, examples, whole=whole, way=way)
+        return _Batch(asked, block, examples.papers)
 
     def _ranking(self, batch: _Batch, index: int) -> Ranking:
         asked = batch.asked[index]
-        picked = self._picker.pick(asked, batch.block.of(index))
+        picked = self._picker.pick(asked, *batch.block.of(index))
         matches = tuple(self._match(batch, index, pick) for pick in picked.picks)
         return _ranking(matches, picked)
 
     def _match(self, batch: _Batch, index: int, pick: Pick) -> Match:
         asked = batch.asked[index]
-        start, _ = batch.block.rows[index]
+        start = int(batch.block.rows[index])
         return Match(
             paper=self._shelf.papers[pick.paper],
             section=_section(asked, pick),

@@ -9,15 +9,15 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from digest.matching.scoring import FLOORS, NEAR, Flags, flags, floor_of, mask
-from digest.matching.space import Scores, Space
+from digest.matching.meeting import Papers, Scores
+from digest.matching.scoring import FLOORS, JUST_BELOW, NEAR, Flags, flags, floor_of
+from digest.matching.space import Space
 from digest.matching.wishes import Asked, Wish
 from digest.model import Floor, Paper, Window
 from digest.profiles.shelf import Shelf
 
 FOLLOW, POPULAR = -1, -2  # in place of a wish
 SLACK = 6  # more than the budget or a quota: some may have been sent, or be alike
-JUST_BELOW = 2 / 3  # of the floor: what lies between is a near miss
 SURE_BONUS, MAYBE_BONUS = 30.0, 6.0  # z of being by somebody the reader follows
 WINDOWS = 1_000  # kept, one byte a paper each
 NUDGE = 0.01  # of z for each e-fold of votes: between equals the popular one goes first
@@ -55,38 +55,44 @@ class Picker:
         self._windows: dict[Window | None, Flags] = {}
         self._all = np.ones(self._number, bool)
 
-    def pick(self, asked: Asked, z: Scores) -> Picked:
-        """What this reader's letter may hold. `z`: (wishes x papers), own nearness only."""
-        inside = self._inside(asked.reader.window)
-        allowed = ~flags(asked.muted, self._number) if asked.muted else self._all
-        met, ranked = self._met(asked, z)
-        followed = self._followed(asked, ranked, inside & allowed) if asked.followed else []
+    def pick(self, asked: Asked, papers: Papers, z: Scores) -> Picked:
+        """What this reader's letter may hold. `papers`: all that may come, rising; `z`: (wishes x
+        these papers), own nearness only."""
+        window = self._inside(asked.reader.window)
+        inside = window[papers]
+        allowed = self._allowed(asked, papers)
+        met, ranked = self._met(asked, papers, z)
+        followed = self._followed(asked, papers, ranked, inside & allowed)
         good = met & (inside & allowed)
         if followed:
-            good[:, [pick.paper for pick in followed]] = False
-        chosen, total = self._in_turns(asked, good, ranked)
+            good[:, _places(papers, [pick.paper for pick in followed])] = False
+        chosen, total = self._in_turns(asked, papers, good, ranked)
         free = allowed & ~good.any(axis=0)
+        popular = self._popular(asked, papers, z, met, free, followed)
         return Picked(
-            picks=[*_sorted([*followed, *chosen]), *self._popular(asked, z, met, free, followed)],
+            picks=[*_sorted([*followed, *chosen]), *popular],
             near=self._near(asked, z, inside & free),
-            considered=int(np.count_nonzero(inside)),
+            considered=int(np.count_nonzero(window)),
             beyond=total - len(chosen),
         )
 
-    def order(self, asked: Asked, z: Scores, top: int) -> list[tuple[int, float]]:
+    def order(self, asked: Asked, papers: Papers, z: Scores, top: int) -> list[tuple[int, float]]:
         """(paper, z) of the window's best `top` papers, whatever the floor."""
-        met, ranked = self._met(asked, z)
+        met, ranked = self._met(asked, papers, z)
         for row, wish in enumerate(asked.wishes):
             if wish.query is not None:
                 ranked[row, ~met[row]] = -np.inf
-        inside = self._inside(asked.reader.window)
-        if asked.muted:
-            inside = inside & ~flags(asked.muted, self._number)
         if not asked.wishes:
             return []
+        inside = self._inside(asked.reader.window)[papers] & self._allowed(asked, papers)
         best = np.where(inside, ranked.max(axis=0), -np.inf)
         first = _best(best, np.flatnonzero(np.isfinite(best)), top)
-        return [(int(paper), float(best[paper])) for paper in first]
+        return [(int(papers[place]), float(best[place])) for place in first]
+
+    def _allowed(self, asked: Asked, papers: Papers) -> Flags:
+        if not asked.muted:
+            return self._all[: len(papers)]
+        return ~flags(asked.muted, self._number)[papers]
 
     def _inside(self, window: Window | None) -> Flags:
         """The papers of a reader's own window; what was never stored has no time and counts."""
@@ -98,32 +104,39 @@ class Picker:
             self._windows[window] = inside
         return self._windows[window]
 
-    def _met(self, asked: Asked, z: Scores) -> tuple[Flags, Scores]:
+    def _met(self, asked: Asked, papers: Papers, z: Scores) -> tuple[Flags, Scores]:
         """(good enough for the wish, z with the surprise of meeting its query)."""
-        ranked = z + self._nudge
+        nudge = self._nudge[papers]
+        ranked = z + nudge
         met = z >= floor_of(asked)
         for row, wish in enumerate(asked.wishes):
             if wish.everything:
                 met[row] = True
             elif wish.query is not None:
-                met[row] = mask(wish.query, self._shelf)
-                ranked[row] = self._with_surprise(met[row], z[row]) + self._nudge
+                bits = self._shelf.meeting(wish.query)
+                met[row] = flags(bits, self._number)[papers]
+                ranked[row] = self._with_surprise(bits, met[row], z[row]) + nudge
         return met, ranked
 
-    def _with_surprise(self, met: Flags, z: Scores) -> Scores:
-        count = int(met[: self._fresh].sum())
+    def _with_surprise(self, bits: int, met: Flags, z: Scores) -> Scores:
+        count = (bits & ((1 << self._fresh) - 1)).bit_count()
         power = self._space.surprise(count, self._fresh) ** 2 * met + z * np.abs(z)
         return np.asarray(np.sign(power) * np.sqrt(np.abs(power)), np.float32)
 
-    def _followed(self, asked: Asked, ranked: Scores, there: Flags) -> list[Pick]:
-        best = ranked.max(axis=0) if len(ranked) else self._nudge
+    def _followed(self, asked: Asked, papers: Papers, ranked: Scores, there: Flags) -> list[Pick]:
+        if not asked.followed:
+            return []
+        best = ranked.max(axis=0) if len(ranked) else self._nudge[papers]
+        places = _places(papers, list(asked.followed)).tolist()
         return [
-            Pick(paper, FOLLOW, (SURE_BONUS if by.sure == 1 else MAYBE_BONUS) + float(best[paper]))
-            for paper, by in asked.followed.items()
-            if there[paper]
+            Pick(paper, FOLLOW, (SURE_BONUS if by.sure == 1 else MAYBE_BONUS) + float(best[place]))
+            for place, (paper, by) in zip(places, asked.followed.items(), strict=True)
+            if there[place]
         ]
 
-    def _in_turns(self, asked: Asked, good: Flags, ranked: Scores) -> tuple[list[Pick], int]:
+    def _in_turns(
+        self, asked: Asked, papers: Papers, good: Flags, ranked: Scores
+    ) -> tuple[list[Pick], int]:
         """Each paper in the wish it fits best, the wishes in turns, some more than the budget."""
         budget = asked.reader.profile.budget + SLACK
         if len(good) > 1:
@@ -131,10 +144,10 @@ class Picker:
         turns: list[tuple[int, float, Pick]] = []
         total = 0
         for row, wish in enumerate(asked.wishes):
-            papers = np.flatnonzero(good[row] & (own == row) if len(good) > 1 else good[row])
-            total += len(papers)
-            first = _best(ranked[row], papers, min(budget, _most(wish)))
-            found = zip(first, ranked[row, first].tolist(), strict=True)
+            places = np.flatnonzero(good[row] & (own == row) if len(good) > 1 else good[row])
+            total += len(places)
+            first = _best(ranked[row], places, min(budget, _most(wish)))
+            found = zip(papers[first].tolist(), ranked[row, first].tolist(), strict=True)
             turns += [(turn, -z, Pick(i, row, z)) for turn, (i, z) in enumerate(found)]
         if len(good) > 1:
             turns.sort(key=lambda entry: entry[:2])
@@ -146,14 +159,22 @@ class Picker:
         return int((rest & (z.max(axis=0) >= JUST_BELOW * floor_of(asked))).sum())
 
     def _popular(
-        self, asked: Asked, z: Scores, met: Flags, free: Flags, followed: Sequence[Pick]
+        self,
+        asked: Asked,
+        papers: Papers,
+        z: Scores,
+        met: Flags,
+        free: Flags,
+        followed: Sequence[Pick],
     ) -> list[Pick]:
         """Papers with votes near the wishes; by votes alone for who has none or wants all."""
-        wanted, there = asked.reader.profile.trending, self._trending
-        if not wanted or not len(there):
+        wanted = asked.reader.profile.trending
+        if not wanted or not len(self._trending) or not len(papers):
             return []
+        places = np.minimum(_places(papers, self._trending), len(papers) - 1)
+        there = places[papers[places] == self._trending]  # the others are not near
         near = np.zeros(len(there), np.float32)
-        pull = self._votes[there]
+        pull = self._votes[papers[there]]
         kept = free[there]
         if asked.wishes and not any(wish.everything for wish in asked.wishes):
             near = np.where(met[:, there], FLOORS[Floor.NORMAL], z[:, there]).max(axis=0)
@@ -161,8 +182,13 @@ class Picker:
             kept = kept & (near >= NEAR)
         taken = {pick.paper for pick in followed}
         first = _best(pull, np.flatnonzero(kept), wanted + SLACK + len(taken))
-        picks = [Pick(int(there[i]), POPULAR, float(near[i])) for i in first]
+        picks = [Pick(int(papers[there[i]]), POPULAR, float(near[i])) for i in first]
         return [pick for pick in picks if pick.paper not in taken][: wanted + SLACK]
+
+
+def _places(papers: Papers, some: Sequence[int] | Papers) -> Papers:
+    """Where some of `papers`, which rise, are among them."""
+    return np.searchsorted(papers, some)
 
 
 def votes(paper: Paper) -> float:

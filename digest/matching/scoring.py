@@ -1,19 +1,21 @@
-"""The wishes of a batch of readers, scored against all papers at once."""
+"""The wishes of a batch of readers, scored against all papers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from digest.matching.space import Matrix, Scores, Space
+from digest.matching.meeting import Asking, Index, Matrix, Papers, Said, Scores, meet, power, root
+from digest.matching.space import Space
 from digest.matching.wishes import Asked, Examples, Wish, liked
 from digest.model import Floor, Paper
-from digest.profiles.query import Query
-from digest.profiles.shelf import Shelf
+from digest.profiles.shelf import Shelf, as_bits
 
 Flags = NDArray[np.bool_]
 
@@ -21,76 +23,81 @@ Flags = NDArray[np.bool_]
 FLOORS = {Floor.RELAXED: 4.0, Floor.NORMAL: 6.0, Floor.STRICT: 9.0}
 NEAR = 2.0  # z from which a paper is near an interest: popular papers, a like's interest
 LEAST = 20.0  # z squared of one mention of a lone term, however common: it was asked for
-FAINT = 0.05  # what is left of evidence that is no more than chance: it still orders
+JUST_BELOW = 2 / 3  # of the floor: what lies between is a near miss
 DISLIKE = 0.25  # what the mean of disliked papers weighs beside that of liked ones
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What wishes say in words: (wishes x columns) evidence of one mention, and how much of it
-    a list of several terms finds in any paper by chance: what is expected and one deviation."""
+class Held:
+    """The papers of a window, as wishes are held against them."""
 
-    weights: Matrix
-    chance: Scores
+    space: Space
+    shelf: Shelf
+    index: Index
 
 
 class Block:
-    """The z of every wish of these readers for every paper of the shelf.
+    """How far above chance every wish of these readers is for the papers of the shelf.
 
-    `z`: (wishes x papers), how far above chance; `rows[i]`: where reader i's wishes are;
-    `likeness`: (example papers x papers), cosines.
+    `rows[i]:rows[i + 1]`: reader i's wishes. `whole`: every paper comes out for everybody, not
+    only those that may come into a letter.
     """
 
     def __init__(
-        self, space: Space, shelf: Shelf, asked: Sequence[Asked], examples: Examples
+        self,
+        held: Held,
+        asked: Sequence[Asked],
+        examples: Examples,
+        *,
+        whole: bool = False,
+        way: ModuleType | None = None,
     ) -> None:
-        self.space, self.shelf = space, shelf
-        self.examples = space.vectors(examples.papers)
-        self.likeness = space.likeness(self.examples)
+        self.space, self.shelf = held.space, held.shelf
+        self.examples = self.space.vectors(examples.papers)
         _place_feedback(self, asked, examples)
         self.wishes = [wish for one in asked for wish in one.wishes]
-        self.rows = list(_ranges(asked))
+        sizes = [len(one.wishes) for one in asked]
+        self.rows = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._said = self._of_terms(self.wishes)
-        self._mixing = self._of_examples(self.wishes)
-        self._centres = self._mixing @ self.examples
-        self._centres.sort_indices()
-        self.z = self._near(self._said, self._mixing, self.likeness)
+        self._learnt = self.space.learnt(self._of_examples(self.wishes), self.examples)
+        self._met = meet(held.index, self._asking(asked, whole), way=way)
 
-    def of(self, index: int) -> Scores:
-        """(wishes x papers) of one reader; a query's own surprise is not in it."""
-        start, end = self.rows[index]
-        return self.z[start:end]
+    @cached_property
+    def likeness(self) -> Scores:
+        """(example papers x papers): cosines."""
+        return self.space.likeness(self.examples)
+
+    def of(self, index: int) -> tuple[Papers, Scores]:
+        """(papers that may come for one reader, rising; (wishes x these papers) z); a query's own
+        surprise is not in it."""
+        return self._met.of(index)
 
     def nearness(self, wishes: Sequence[Wish], papers: Sequence[Paper]) -> Scores:
         """(wishes x other papers)."""
-        vectors, mentions = self.space.vectors(papers), self.space.mentioned(papers)
-        likeness = self.space.likeness(self.examples, vectors)
-        said, mixing = self._of_terms(wishes), self._of_examples(wishes)
-        return self._near(said, mixing, likeness, vectors, mentions)
+        learnt = self.space.learnt(self._of_examples(wishes), self.examples)
+        return root(power(self.space.against(papers), self._of_terms(wishes), learnt))
 
     def shared(self, row: int, paper: int, most: int) -> list[tuple[str, ...]]:
         """The stems (or pairs of stems) that a paper shares with a wish, heaviest first."""
         said = _heaviest(_row(self._said.weights, row), _row(self.space.mentions, paper), most)
-        learnt = _heaviest(_row(self._centres, row), _row(self.space.papers, paper), most)
+        learnt = _heaviest(_row(self._learnt.centres, row), _row(self.space.papers, paper), most)
         return [self.space.spelled(column) for column in said or learnt]
 
-    def _near(
-        self,
-        said: Said,
-        mixing: Matrix,
-        likeness: Scores,
-        vectors: Matrix | None = None,
-        mentions: Matrix | None = None,
-    ) -> Scores:
-        """Evidence adds by squares; being far from what one likes counts against a paper."""
-        power = np.zeros((len(said.chance), likeness.shape[1]), np.float32)
-        if said.weights.nnz:
-            evidence = self.space.evidence(said.weights, mentions)
-            power += np.maximum(evidence - said.chance[:, None], FAINT * evidence)
-        if mixing.nnz:
-            learnt = self.space.learnt(mixing, self.examples, likeness, vectors)
-            power += learnt * np.abs(learnt)
-        return np.sign(power) * np.sqrt(np.abs(power))
+    def _asking(self, asked: Sequence[Asked], whole: bool) -> Asking:
+        more = [0 if whole else _also(one, self.shelf) for one in asked]
+        low = np.array([-np.inf if whole else _low(one) for one in asked], np.float32)
+        marks = np.cumsum([bits > 0 for bits in more], dtype=np.int32) - 1
+        marks[[not bits for bits in more]] = -1
+        number = len(self.shelf.papers)
+        also = [flags(bits, number).view(np.uint8) for bits in more if bits]
+        return Asking(
+            said=self._said,
+            learnt=self._learnt,
+            rows=self.rows,
+            low=low,
+            marks=marks,
+            also=np.stack(also) if also else np.empty((0, number), np.uint8),
+        )
 
     def _of_terms(self, wishes: Sequence[Wish]) -> Said:
         sizes = np.array([len(wish.codes) for wish in wishes], np.int64)
@@ -142,22 +149,26 @@ def floor_of(asked: Asked) -> float:
     return FLOORS[asked.reader.profile.floor]
 
 
-def mask(query: Query, shelf: Shelf) -> Flags:
-    """Which papers of the shelf meet a query."""
-    return flags(shelf.meeting(query), len(shelf.papers))
+def _low(asked: Asked) -> float:
+    """The z below which a paper is nothing to a reader, unless it is in `_also`, or popular."""
+    if not asked.wishes or any(wish.everything for wish in asked.wishes):
+        return -np.inf
+    return JUST_BELOW * floor_of(asked)
+
+
+def _also(asked: Asked, shelf: Shelf) -> int:
+    """Papers that may come whatever their z: of followed authors, and those that meet a query."""
+    found = as_bits(asked.followed)
+    for wish in asked.wishes:
+        if wish.query is not None and not wish.everything:
+            found |= shelf.meeting(wish.query)
+    return found
 
 
 def flags(bits: int, number: int) -> Flags:
     """A set of papers, as an array."""
     row = np.frombuffer(bits.to_bytes(number // 8 + 1, "little"), np.uint8)
     return np.unpackbits(row, bitorder="little")[:number].view(np.bool_)
-
-
-def _ranges(asked: Sequence[Asked]) -> Iterator[tuple[int, int]]:
-    end = 0
-    for one in asked:
-        start, end = end, end + len(one.wishes)
-        yield start, end
 
 
 # ------------------------------------------------------------------ likes and dislikes
@@ -198,7 +209,7 @@ def _closest(
         if wish.everything:
             fits[row] = True
         elif wish.query is not None:
-            met = mask(wish.query, shelf)[papers]
+            met = flags(shelf.meeting(wish.query), len(shelf.papers))[papers]
             fits[row] = met
             z[row] += np.where(met, NEAR, 0)
     chosen = np.where(fits, z, z - 1000).argmax(axis=0)

@@ -19,14 +19,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from digest.matching.meeting import Index, Learnt, Matrix, Scores
 from digest.matching.vocabulary import Codes, Grams, Vocabulary, single, text_key
 from digest.model import Paper
 
 Row = NDArray[np.float32]
-Scores = NDArray[np.float32]
 Indices = NDArray[np.int32]
-Matrix = Any
-"""A scipy csr_matrix of float32 (scipy gives no types)."""
 
 K1, B = 1.2, 0.75  # BM25: how soon repetition stops counting, and length
 PRIOR = 0.002  # a word's share of papers before we have seen any,
@@ -45,7 +43,7 @@ class Space:
     ) -> None:
         self.vocabulary = vocabulary
         self.number = len(papers)
-        grams = [vocabulary.grams(paper) for paper in papers]
+        grams = self._grams(papers)
         keys = {text_key(paper) for paper in papers}
         others = {text_key(p): vocabulary.grams(p) for p in background if text_key(p) not in keys}
         self._rows_of = {key: i for i, key in enumerate(map(text_key, papers))}
@@ -122,15 +120,23 @@ class Space:
         second = _sums(squares, axis=0) / total
         self._variance = np.maximum(second - self._mean**2, 1e-12).astype(np.float32)
 
+    def index(self, popular: Sequence[int], near: float) -> Index:
+        """What wishes are held against; the papers `popular` come out from a z of `near` on."""
+        marked = np.zeros(self.number, np.uint8)
+        marked[list(popular)] = 1
+        return Index(self.mentions.T.tocsr(), self._by_word, self.papers @ self._mean, marked, near)
+
+    def against(self, texts: Sequence[Paper]) -> Index:
+        """The same for other texts."""
+        vectors, mentions = self.vectors(texts), self._mention(self._grams(texts))
+        nothing = np.zeros(len(texts), np.uint8)
+        pull = vectors @ self._mean
+        return Index(mentions.T.tocsr(), vectors.T.tocsr(), pull, nothing, np.inf)
+
     @cached_property
     def _by_word(self) -> Matrix:
         """(window columns x papers), for likeness."""
         return self.papers.T.tocsr()
-
-    @cached_property
-    def _by_mention(self) -> Matrix:
-        """(window columns x papers), for what readers wrote."""
-        return self.mentions.T.tocsr()
 
     @cached_property
     def _mentioned(self) -> tuple[Row, Row]:
@@ -141,11 +147,6 @@ class Space:
         mean = common * _sums(self.mentions, axis=0) / holding
         second = common * _sums(self.mentions.multiply(self.mentions), axis=0) / holding
         return mean.astype(np.float32), np.maximum(second - mean**2, 0).astype(np.float32)
-
-    @cached_property
-    def _pull(self) -> Row:
-        """How near each paper is to the middle of everything."""
-        return np.asarray(self.papers @ self._mean, np.float32)
 
     def spelled(self, column: int) -> tuple[str, ...]:
         """The stem, or the two stems, of a column."""
@@ -172,46 +173,33 @@ class Space:
         new = np.flatnonzero(rows < 0)
         if not len(new):
             return self._corpus[rows]
-        weighed = self._weigh([self.vocabulary.grams(texts[i]) for i in new.tolist()])
+        weighed = self._weigh(self._grams([texts[i] for i in new.tolist()]))
         old = np.flatnonzero(rows >= 0)
         stacked = sp.vstack([self._corpus[rows[old]], weighed], format="csr")
         return stacked[np.argsort(np.concatenate([old, new]))]
 
-    def mentioned(self, texts: Sequence[Paper]) -> Matrix:
-        """(texts x window columns): as `mentions`, for other texts."""
-        return self._mention([self.vocabulary.grams(text) for text in texts])
+    def _grams(self, texts: Sequence[Paper]) -> list[Grams]:
+        return [self.vocabulary.grams(text) for text in texts]
 
-    # -------------------------------------------------------------- scores
+    # -------------------------------------------------------------- what readers like
 
-    def evidence(self, terms: Matrix, against: Matrix | None = None) -> Scores:
-        """(wishes x papers): z squared of what readers wrote. `against`: from `mentioned`."""
-        columns = self._by_mention if against is None else against.T.tocsr()
-        return np.asarray((terms @ columns).toarray(), np.float32)
+    def likeness(self, examples: Matrix) -> Scores:
+        """(examples x papers): cosines."""
+        return np.asarray((examples @ self._by_word).toarray(), np.float32)
 
-    def likeness(self, examples: Matrix, against: Matrix | None = None) -> Scores:
-        """(examples x papers): cosines. `against`: from `vectors`."""
-        columns = self._by_word if against is None else against.T.tocsr()
-        return np.asarray((examples @ columns).toarray(), np.float32)
+    def learnt(self, mixing: Matrix, examples: Matrix) -> Learnt:
+        """What wishes learn from: Rocchio (1971), the weighted mean of examples less the mean of
+        everything; nothing where a wish has no examples.
 
-    def learnt(
-        self, mixing: Matrix, examples: Matrix, likeness: Scores, against: Matrix | None = None
-    ) -> Scores:
-        """(wishes x papers): z of nearness to what wishes learn from: Rocchio (1971), the
-        weighted mean of examples less the mean of everything. Wishes without examples give 0.
-
-        `mixing`: (wishes x examples) weights; `likeness`: (examples x papers) cosines.
+        `mixing`: (wishes x examples) weights; `examples`: from `vectors`.
         """
         mass = _sums(mixing, axis=1)
-        pull = self._pull if against is None else against @ self._mean
         centres = mixing @ examples
+        centres.sort_indices()
         expected = centres @ self._mean - mass * float(self._mean @ self._mean)
         deviation = np.sqrt(centres.multiply(centres) @ self._variance)
         scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0).astype(np.float32)
-        z = mixing @ likeness
-        z -= np.outer(mass, pull)
-        z -= expected[:, None]
-        z *= scale[:, None]
-        return np.asarray(z, np.float32)
+        return Learnt(centres, mass, expected.astype(np.float32), scale)
 
     def surprise(self, count: int, of: int) -> float:
         """z of meeting a rule that `count` of `of` papers meet."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.matching import Matcher, Ranking, Reader
+from digest.matching import Matcher, Ranking, Reader, scoring
 from digest.matching.lexical import LexicalMatcher
 from digest.model import (
     FOLLOWED,
@@ -27,7 +29,13 @@ from digest.model import (
     Window,
 )
 
-MATCHERS: list[Callable[[], Matcher]] = [LexicalMatcher]
+
+def compiled() -> Matcher:
+    """The same with machine code from the first reader on."""
+    return LexicalMatcher(worth=0)
+
+
+MATCHERS: list[Callable[[], Matcher]] = [LexicalMatcher, compiled]
 DAY = datetime(2025, 9, 1, tzinfo=UTC)
 
 # Spelt as people spell: capitals, hyphens, diacritics, possessives, joined prefixes, digits.
@@ -93,8 +101,12 @@ def readers(old: list[Paper]) -> st.SearchStrategy[Reader]:
     return st.builds(Reader, profile, said, known, window)
 
 
+Day = tuple[list[Paper], list[Paper], list[Paper], list[Reader]]
+"""(new papers, old ones, popular ones, readers)."""
+
+
 @st.composite
-def days(draw: st.DrawFn) -> tuple[list[Paper], list[Paper], list[Paper], list[Reader]]:
+def days(draw: st.DrawFn) -> Day:
     fresh, old, popular = draw(shelves()), draw(shelves("o")), draw(shelves("t"))
     asked = draw(st.lists(readers(old), min_size=1, max_size=3))
     return fresh, old, [*popular, *fresh[:2]], asked
@@ -208,3 +220,21 @@ def test_order_gives_the_best_papers_whatever_the_floor(matcher: Matcher) -> Non
     strict = Profile(floor=Floor.STRICT, interests=(Interest("x", terms=(Term("ants"),)),))
     [ranked] = matcher.prepare(papers).order([Reader(strict)], top=2)
     assert {"p:2", "p:3"} == {id_ for id_, _ in ranked}
+
+
+@settings(max_examples=60, deadline=None)
+@given(day=days())
+def test_machine_code_ranks_as_scipy_does(day: Day) -> None:
+    fresh, old, popular, asked = day
+    prepared = [make().prepare(fresh, old, popular) for make in (LexicalMatcher, compiled)]
+    assert prepared[0].rank(asked) == prepared[1].rank(asked)
+
+
+@settings(max_examples=60, deadline=None)
+@given(day=days())
+def test_nothing_is_lost_by_looking_only_at_papers_near_enough(day: Day) -> None:
+    fresh, old, popular, asked = day
+    prepared = LexicalMatcher().prepare(fresh, old, popular)
+    found = prepared.rank(asked)
+    with mock.patch.object(scoring, "_low", lambda _: -np.inf):
+        assert prepared.rank(asked) == found
