@@ -312,10 +312,9 @@ def _not_yet_kept(tx: Tx, name: str, bad: Sequence[BadEntry]) -> list[BadEntry]:
     """The bad entries that are not in quarantine yet: a feed shows the same ones for days."""
     if not bad:
         return []
-    kept = sources.quarantined(tx, name, LOOKED_THROUGH)
-    have = {(entry.raw, entry.reason) for entry in kept}
-    distinct = {(entry.raw[: sources.MAX_RAW], entry.reason): entry for entry in bad}
-    return [entry for key, entry in distinct.items() if key not in have]
+    have = sources.marks_in_quarantine(tx, name, LOOKED_THROUGH)
+    distinct = {sources.mark(entry.raw, entry.reason): entry for entry in bad}
+    return [entry for mark, entry in distinct.items() if mark not in have]
 
 
 def _sum(total: SourceReport, part: SourceReport) -> SourceReport:

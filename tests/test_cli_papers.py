@@ -179,6 +179,15 @@ def test_entries_that_could_not_be_read_are_in_quarantine(site: Site) -> None:
     assert "is no JSON" in site("source", "quarantine").out
 
 
+def test_what_a_removed_source_left_in_quarantine_is_listed_by_a_retry(site: Site) -> None:
+    added(site, path=site.write("papers.jsonl", '{"title": "One"}\nnonsense\n'))
+    site("ingest")
+    site("source", "remove", "lab")
+    said = site("source", "quarantine", "--retry", "--json")
+    assert (said.code, said.json["still"][0]["source"]) == (1, "lab")
+    assert "no source has this name" in said.json["still"][0]["reason"]
+
+
 def test_a_source_without_a_past_cannot_be_asked_for_it(site: Site) -> None:
     added(site, path=PAPERS)
     said = site("source", "backfill", "lab", "--since", "2026-03-01")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replaying import CATEGORIES, arxiv, hf, ingest_from, no_web, noon, replay_on, run, spec, web_of
+from replaying import CATEGORIES, ingest_from, no_web, noon, replay_on, run, spec, web_of
 
 from digest import identity
 from digest.errors import Broken, Refused
@@ -20,7 +20,6 @@ from digest.ingest import backfill, import_papers, ingest, patient, retry
 from digest.model import Announce, BadEntry, Fetched, Listing, SourceReport, Verdict, Window
 from digest.sources import Known, SourceSpec
 from digest.sources.feed import FeedSource
-from digest.sources.file import FileSource
 from digest.store import Database, papers, sources
 
 NOW = noon("2025-09-15")
@@ -281,27 +280,6 @@ def test_what_can_be_read_now_leaves_the_quarantine_and_the_rest_says_why(db: Da
     assert stored.published == date(2025, 9, 15)
     again = retry(db, source, NOW)
     assert (again.read, again.new, len(again.still)) == ([], 0, 2)
-
-
-def test_every_kind_reads_again_what_it_kept() -> None:
-    made = [
-        arxiv(no_web(), "https://x.example"),
-        hf(no_web(), "https://x.example"),
-        FeedSource(spec("feed", url="https://x.example/rss"), no_web()),
-        FileSource(spec("file", path="none.jsonl"), no_web()),
-    ]
-    kept = [
-        b'{"title": "One", "id": "oai:arXiv.org:2509.00001v1", "links": []}',
-        b'{"paper": {"id": "2509.00001", "title": "One"}}',
-        b'{"title": "One", "id": "2509.00001", "links": []}',
-        b'{"title": "One", "id": "2509.00001"}',
-    ]
-    for source, raw in zip(made, kept, strict=True):
-        found = source.read_entry(raw)
-        assert isinstance(found, Listing), found
-        assert found.ids[0] == "arxiv:2509.00001"
-        for bad in (b"", b"[]", b"null", b"\xff", b'{"title": null}'):
-            assert isinstance(source.read_entry(bad), BadEntry)
 
 
 def test_a_kind_that_cannot_read_again_says_so(sqlite: Database) -> None:

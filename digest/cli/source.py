@@ -219,6 +219,17 @@ def quarantine(
     return None
 
 
+def _orphans(site: Any) -> list[tuple[int, str, str]]:
+    """Entries of sources that are gone: nobody is left to read them."""
+    from digest.store import sources
+
+    names = {spec.name for spec in site.specs()}
+    with site.db.reading() as tx:
+        kept = sources.quarantined(tx)
+    why = "no source has this name any more; add it again to have it read"
+    return [(entry.key, entry.source, why) for entry in kept if entry.source not in names]
+
+
 def _retry(name: str, as_json: bool) -> int:
     """0 where nothing is left in quarantine, else 1."""
     from digest import ingest
@@ -228,6 +239,8 @@ def _retry(name: str, as_json: bool) -> int:
     done = [ingest.retry(site.db, source, site.clock()) for source in asked]
     titles = [title for each in done for title in each.read]
     still = [row for each in done for row in each.still]
+    if not name:
+        still += _orphans(site)
     if as_json:
         rows = [{"id": key, "source": of, "reason": why} for key, of, why in still]
         print_json({"read": titles, "new": sum(each.new for each in done), "still": rows})

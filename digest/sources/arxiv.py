@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from digest.errors import ConfigError
 from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
-from digest.sources import Known, LookedUp, SourceSpec, eastern, options, tally
+from digest.sources import Known, LookedUp, SourceSpec, eastern, oai, options, tally, xmltree
 from digest.sources.announcement import Announcement, day_in, read
 from digest.sources.arxiv_api import ArxivApi, Slice
 from digest.sources.entries import again, listing
@@ -84,6 +84,9 @@ class ArxivSource:
         return filled.added_to(fetched, after_slices(after, gap, filled.through, now), gap)
 
     def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        """A record of OAI-PMH, or an entry of the feed or the API."""
+        if kept.startswith(b"<"):
+            return again(kept, oai.listing, xmltree.opened)
         return again(kept, listing)
 
     async def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:

@@ -129,7 +129,7 @@ def _any(entry: dict[str, object]) -> Listing:
     """An entry of the feed, or a row of the API."""
     if "preprint_doi" in entry:
         return publication(entry)
-    return posting(entry) if "server" in entry else _shown(entry)
+    return posting(entry) if "doi" in entry else _shown(entry)
 
 
 def _shown(entry: dict[str, object]) -> Listing:

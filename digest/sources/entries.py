@@ -50,21 +50,28 @@ def raw(entry: object) -> bytes:
     return json.dumps(entry, default=str, ensure_ascii=False).encode("utf-8", "replace")[:MAX_RAW]
 
 
-def again(kept: bytes, read: Callable[[Any], Listing]) -> Listing | BadEntry:
-    """What `raw` kept of an entry, read once more with today's reader: the paper, or why not."""
+def again(
+    kept: bytes, read: Callable[[Any], Listing], opened: Callable[[bytes], Any] | None = None
+) -> Listing | BadEntry:
+    """What was kept of an entry, read once more with today's reader: the paper, or why not.
+    `opened` undoes what made bytes of it, as `raw` did unless another is given."""
     try:
-        entry = json.loads(kept)
-        if isinstance(entry, dict):
-            entry |= {
-                name: struct_time(entry[name])
-                for name in _TIMES
-                if isinstance(entry.get(name), list)
-            }
-        return read(entry)
+        return read((opened or _unraw)(kept))
     except Unreadable as error:
-        return BadEntry(kept, str(error)[:500])
+        why = str(error)
     except Exception as error:
-        return BadEntry(kept, f"{type(error).__name__}: {error}"[:500])
+        why = f"{type(error).__name__}: {error}"
+    if len(kept) >= MAX_RAW:
+        why = f"only its first {MAX_RAW:,} bytes were kept"
+    return BadEntry(kept, why[:500])
+
+
+def _unraw(kept: bytes) -> Any:
+    entry = json.loads(kept)
+    if isinstance(entry, dict):
+        times = (name for name in _TIMES if isinstance(entry.get(name), list))
+        entry |= {name: struct_time(entry[name]) for name in times}
+    return entry
 
 
 def listing(entry: Entry) -> Listing:

@@ -38,7 +38,9 @@ class FeedSource:
         return await asyncio.to_thread(self._read, answer, cursor, now)
 
     def read_entry(self, kept: bytes) -> Listing | BadEntry:
-        return again(kept, lambda entry: (listing if "links" in entry else jsonfeed.listing)(entry))
+        return again(
+            kept, lambda entry: (listing if _is_parsed(entry) else jsonfeed.listing)(entry)
+        )
 
     def _read(self, answer: Answer, cursor: Mapping[str, str], now: datetime) -> Fetched:
         content_type = answer.headers.get("content-type", "")
@@ -54,6 +56,13 @@ class FeedSource:
         verdict, message = judge(came)
         after = advanced(cursor, answer.validators, papers, fresh, now) if read.ok else dict(cursor)
         return Fetched(verdict, message, papers, bad=bad, cursor=after)
+
+
+def _is_parsed(entry: Any) -> bool:
+    """True for what feedparser made of an entry; an item of a JSON Feed has none of these."""
+    names = entry.keys() if isinstance(entry, dict) else ()
+    marks = {"links", "guidislink", "content"}
+    return any(name in marks or name.endswith("_detail") for name in names)
 
 
 def unseen(papers: Sequence[Listing], cursor: Mapping[str, str]) -> list[Listing]:

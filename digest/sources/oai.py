@@ -20,7 +20,7 @@ from digest.model import BadEntry, Listing, Verdict
 from digest.sources import SourceSpec, xmltree
 from digest.sources.answers import Answer
 from digest.sources.arxiv_api import Slice
-from digest.sources.entries import MAX_CATEGORIES, MAX_RAW, Unreadable, arxiv_links
+from digest.sources.entries import MAX_CATEGORIES, Unreadable, arxiv_links
 from digest.sources.http import Web
 from digest.sources.xmltree import Node
 from digest.text import clean_abstract, clean_line, clean_title, split_authors
@@ -146,8 +146,8 @@ def _listings(records: Node) -> tuple[tuple[Listing, ...], tuple[BadEntry, ...]]
         try:
             good.append(listing(record))
         except Unreadable as error:
-            raw = record.text().encode("utf-8", "replace")[:MAX_RAW]
-            bad.append(BadEntry(raw, f"{record.text('header/identifier')[:100]} {error}"))
+            reason = f"{record.text('header/identifier')[:100]} {error}"
+            bad.append(BadEntry(record.kept(), reason))
     return tuple(identity.fold(good)), tuple(bad)
 
 

@@ -19,12 +19,12 @@ from datetime import date, datetime, timedelta
 
 from digest import identity
 from digest.errors import ConfigError, Refused
-from digest.model import Fetched, Listing, Verdict
-from digest.sources import Known, SourceSpec, archive, document, options
+from digest.model import BadEntry, Fetched, Listing, Verdict
+from digest.sources import Known, SourceSpec, archive, document, options, pubmed_api, xmltree
 from digest.sources.answers import Answer
 from digest.sources.archive import Owed
 from digest.sources.arxiv_api import Slice
-from digest.sources.entries import Entry, listings
+from digest.sources.entries import Entry, again, listings
 from digest.sources.entries import listing as listing_of
 from digest.sources.feed import advanced, silent_days, unseen
 from digest.sources.health import Came, judge
@@ -68,6 +68,12 @@ class PubmedSource:
         papers = identity.fold([paper for part in slices for paper in part.papers])
         missed = archive.lacked(papers, fetched.listings, known)
         return archive.filled(fetched, slices, owed, papers, missed)
+
+    def read_entry(self, kept: bytes) -> Listing | BadEntry:
+        """An article as the E-utilities told it, or an entry of the feed."""
+        if kept.startswith(b"<"):
+            return again(kept, pubmed_api.listing, xmltree.opened)
+        return again(kept, listing)
 
     async def backfill(self, since: date, until: date, now: datetime) -> AsyncIterator[Fetched]:
         """Every article added on the days [since, until], oldest first; ends with the first

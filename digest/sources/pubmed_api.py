@@ -18,7 +18,7 @@ from digest.sources import SourceSpec, rows, xmltree
 from digest.sources.answers import Answer
 from digest.sources.archive import Owed, days
 from digest.sources.arxiv_api import Slice
-from digest.sources.entries import MAX_CATEGORIES, MAX_RAW, Unreadable
+from digest.sources.entries import MAX_CATEGORIES, Unreadable
 from digest.sources.http import Web
 from digest.sources.xmltree import Node
 from digest.text import clean_abstract, clean_line, clean_title, split_authors
@@ -119,8 +119,7 @@ def _read(answer: Answer) -> Slice:
             try:
                 good.append(listing(article))
             except Unreadable as error:
-                raw = article.text().encode("utf-8", "replace")[:MAX_RAW]
-                bad.append(BadEntry(raw, str(error)))
+                bad.append(BadEntry(article.kept(), str(error)))
     return Slice(Verdict.OK, "", tuple(identity.fold(good)), tuple(bad))
 
 

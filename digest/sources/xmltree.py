@@ -11,6 +11,7 @@ from xml.parsers import expat
 from digest.model import Verdict
 from digest.sources.answers import Answer
 from digest.sources.document import decoded
+from digest.sources.entries import MAX_RAW, Unreadable
 
 MAX_DEPTH = 200
 MAX_NODES = 600_000
@@ -47,6 +48,10 @@ class Node:
         node = self.at(path)
         return "".join(_source(part) for part in node.parts) if node else ""
 
+    def kept(self) -> bytes:
+        """The element as XML that `opened` reads again, at most MAX_RAW bytes of it."""
+        return _whole(self).encode("utf-8", "replace")[:MAX_RAW]
+
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
@@ -73,6 +78,14 @@ def parsed(answer: Answer) -> Parsed:
         return Parsed(_tree(text))
     except (_Refused, expat.ExpatError) as error:
         return Parsed(None, Verdict.PARSE_FAILED, f"no XML that can be read ({error})")
+
+
+def opened(kept: bytes) -> Node:
+    """The element of which `Node.kept` kept the bytes. Raises Unreadable."""
+    try:
+        return _tree(kept.decode("utf-8", "replace"))
+    except (_Refused, expat.ExpatError) as error:
+        raise Unreadable(f"no XML that can be read ({error})") from None
 
 
 def _tree(text: str) -> Node:
@@ -117,3 +130,12 @@ def _source(part: Node | str) -> str:
     if isinstance(part, str):
         return escape(part, quote=False)
     return f"<{part.name}>{''.join(map(_source, part.parts))}</{part.name}>"
+
+
+def _whole(part: Node | str) -> str:
+    """With its attributes; the prefixes of their names, which nobody reads, are left out."""
+    if isinstance(part, str):
+        return escape(part, quote=False)
+    plain = {name.rpartition(":")[2]: value for name, value in part.attributes.items()}
+    said = (f' {name}="{escape(value)}"' for name, value in plain.items())
+    return f"<{part.name}{''.join(said)}>{''.join(map(_whole, part.parts))}</{part.name}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -228,13 +229,26 @@ def put_in_quarantine(tx: Tx, source: str, bad: Sequence[BadEntry], at: datetime
 
 
 def quarantined(tx: Tx, source: str | None = None, limit: int = 0) -> list[Quarantined]:
-    """Entries in quarantine, newest first."""
+    """Entries in quarantine, newest first; of one source or of all."""
     q = t.quarantine.c
     question = select(t.quarantine).order_by(q.key.desc()).limit(limit or None)
     if source is not None:
         question = question.where(q.source == source)
     rows = tx.execute(question)
     return [Quarantined(row.key, row.source, row.at, row.reason, row.raw) for row in rows]
+
+
+def mark(raw: bytes, reason: str) -> bytes:
+    """What tells an entry of the quarantine from others."""
+    return sha256(raw[:MAX_RAW] + b"\0" + reason.encode("utf-8", "replace")).digest()
+
+
+def marks_in_quarantine(tx: Tx, source: str, latest: int) -> set[bytes]:
+    """The marks of the source's `latest` entries; their bytes are held a few at a time."""
+    q = t.quarantine.c
+    question = select(q.raw, q.reason).where(q.source == source).order_by(q.key.desc())
+    rows = tx.execute(question.limit(latest).execution_options(yield_per=50))
+    return {mark(row.raw, row.reason) for row in rows}
 
 
 def release(tx: Tx, keys: Sequence[int]) -> None:
