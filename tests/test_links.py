@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import re
+from hashlib import sha256
 from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from itsdangerous import Signer
 
 from digest.errors import TokenError
 from digest.links import BY_MAIL, Links, Purpose
@@ -21,6 +25,19 @@ keys = st.integers(0, 2**63 - 1)
 def test_a_token_gives_back_the_value_it_was_made_for(purpose: Purpose, key: int) -> None:
     token = LINKS.token(purpose, key)
     assert str(key) == LINKS.read(purpose, token)
+
+
+@given(st.sampled_from([purpose for purpose in Purpose if purpose not in BY_MAIL]), keys)
+def test_a_token_is_what_itsdangerous_would_have_made(purpose: Purpose, key: int) -> None:
+    signer = Signer("a secret", f"digest.{purpose}", ".", "hmac", sha256)
+    assert signer.sign(str(key)).decode() == LINKS.token(purpose, key)
+
+
+@given(st.sampled_from(sorted(BY_MAIL)), keys)
+def test_a_token_that_takes_mail_is_base32_of_an_hmac(purpose: Purpose, key: int) -> None:
+    mac = hmac.digest(b"a secret", f"mail\0{purpose}\0{key}".encode(), "sha256")
+    signature = base64.b32encode(mac[:20]).decode().lower()
+    assert f"{key}.{signature}" == LINKS.token(purpose, key)
 
 
 @pytest.mark.parametrize(("made_for", "used_for"), list(permutations(Purpose, 2)))

@@ -31,6 +31,7 @@ from letters import (
 from digest.links import Purpose
 from digest.model import Letter
 from digest.render import Renderer, mime
+from digest.transports.wire import stuffed
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x02"))
 
@@ -51,6 +52,15 @@ def test_no_line_is_longer_than_76_and_none_ends_with_a_bare_newline(texts: list
     assert max(map(len, lines)) <= 76
     assert not [line for line in lines if b"\n" in line or b"\r" in line]
     assert not [line for line in lines if line.endswith((b" ", b"\t"))]
+
+
+@given(st.lists(st.text(st.sampled_from(".=aé \n"), max_size=200)))
+def test_no_line_begins_with_a_dot(texts: list[str]) -> None:
+    data = b"".join(map(mime.qp, texts))
+    assert b"\n." not in b"\n" + data
+    assert max(map(len, data.split(b"\r\n"))) <= 76
+    assert "".join(texts) == mime.unqp(data)
+    assert stuffed(data or b"\r\n").removesuffix(b".\r\n") in {data, data + b"\r\n", b"\r\n"}
 
 
 @given(st.lists(TEXT.filter(lambda text: not text.endswith("\n"))))
@@ -230,6 +240,17 @@ def test_the_envelope_names_the_delivery(arrived: Envelope) -> None:
     token = sample.LINKS.token(Purpose.BOUNCE, DELIVERY.key)
     assert f"b+{token}@bounces.example.org" == arrived.mail_from
     assert arrived.rcpt_tos == ["jane@example.org"]
+
+
+def test_a_letter_says_truly_that_data_may_take_it_as_it_is(renderer: Renderer) -> None:
+    dots = [replace(p, title=".. ...", abstract="." * 300) for p in arxiv_papers(6)]
+    for letter in (
+        digest_letter(renderer),
+        confirmation_letter(renderer),
+        renderer.digest(edition_of(dots), DELIVERY, READER, pins(dots)),
+    ):
+        assert letter.stuffed
+        assert letter.raw + b".\r\n" == stuffed(letter.raw)
 
 
 def test_the_parts_are_text_then_html(renderer: Renderer) -> None:

@@ -1,8 +1,8 @@
 """Pure: an edition's content, or a request to confirm, written out as a letter.
 
 Start with `Renderer` (letter.py). words.py holds every phrase that is built and not templated,
-paper.py what a template sees of a paper, pieces.py the parts that readers share and how a letter
-is made to fit, mime.py the bytes.
+paper.py what a template sees of a paper, frame.py what it writes around papers, pieces.py the parts
+that readers share and how a letter is made to fit, mime.py the bytes.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from digest.cadence import describe
 from digest.links import Links, Purpose
 from digest.model import Content, Edition, Notice, Paper, Subscriber
 from digest.render import words
+from digest.render.frame import Section
 from digest.render.paper import title_of
 from digest.render.pieces import paper_slot
 
@@ -56,17 +57,17 @@ def _told(edition: Edition, zone: str, papers: Sequence[Paper]) -> dict[str, Any
         "preheader": words.preheader_words(edition, zone),
         "period": words.period_words(edition.window, zone),
         "sections": _sections(content),
-        "notices": [words.cut(words.plain(line), 300) for line in content.notices[:NOTICES]],
+        "notices": tuple([words.cut(words.plain(n), 300) for n in content.notices[:NOTICES]]),
         "near": words.near_words(content),
     }
 
 
-def _sections(content: Content) -> list[dict[str, Any]]:
+def _sections(content: Content) -> tuple[Section, ...]:
     """Sections in the order in which the edition has them, each with its papers' slots."""
     slots: dict[str, list[str]] = {}
     for index, paper in enumerate(content.papers):
         slots.setdefault(paper.section, []).append(paper_slot(index))
-    return [{"name": words.cut(words.plain(n), 80), "papers": s} for n, s in slots.items()]
+    return tuple([Section(words.cut(words.plain(n), 80), tuple(s)) for n, s in slots.items()])
 
 
 def _reader(reader: Subscriber) -> dict[str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import format_datetime, parseaddr
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -39,6 +41,7 @@ from digest.render.context import (
     notice_context,
     page_context,
 )
+from digest.render.frame import Frame
 from digest.render.mime import (
     header,
     headers,
@@ -50,7 +53,7 @@ from digest.render.mime import (
     wire_address,
 )
 from digest.render.paper import DEPTHS, named, view
-from digest.render.pieces import Both, Papers, Piece, Shelf, Similar, piece
+from digest.render.pieces import Both, Papers, Piece, Shelf, Similar, around_why, piece
 
 LONGEST_SUBJECT = 90
 BODIES = ("subject.txt", "body.txt", "body.html")
@@ -103,7 +106,8 @@ class Renderer:
     def __init__(self, site: Site, links: Links, templates: Path | None = None) -> None:
         self.site, self._links = site, links
         self._environment = _environment(site, templates)
-        self._digest = self._templates("digest", *BODIES)
+        self._digest = self._templates("digest", "subject.txt")
+        self._text, self._html = self._frame("body.txt"), self._frame("body.html")
         self._paper = self._templates("digest", "paper.txt", "paper.html")
         self._page = self._templates("digest", "page.html")
         self._confirmation = self._templates("confirmation", *BODIES)
@@ -115,12 +119,13 @@ class Renderer:
             raise RenderError(f"mail settings: {error}", subject="mail") from error
 
     def _templates(self, folder: str, *names: str) -> tuple[Render, ...]:
-        try:
+        with _readable(folder):
             found = [self._environment.get_template(f"email/{folder}/{name}") for name in names]
-        except TemplateError as error:
-            place = _place(error) or f"email/{folder}"
-            raise RenderError(f"template {place}: {error}", subject=folder) from error
         return tuple(template.render for template in found)
+
+    def _frame(self, name: str) -> Frame:
+        with _readable("digest"):
+            return Frame(self._environment, f"email/digest/{name}")
 
     # -------------------------------------------------------------- what it writes
 
@@ -182,12 +187,12 @@ class Renderer:
     def _digest_written(self, edition: Edition, reader: Subscriber, papers: Pinned) -> _Written:
         pinned = [_pinned(papers, entry) for entry in edition.content.papers]
         context = digest_context(edition, reader, pinned, self._links)
-        subject, text, html = self._frames(self._digest, context)
+        context["subject"] = self._subject(self._digest[0], context)
         feedback = self._links.url(Purpose.FEEDBACK, reader.key, "?paper=")
         similar = [_similar(papers, entry) for entry in edition.content.papers]
         chosen = Papers(edition.content.papers, pinned, feedback, self._shelf, similar)
-        told = chosen.beside(b"".join(html.segments))
-        return _Written(subject, text.filled(told.text), html.filled(told.html))
+        html, told = chosen.html(*self._html.of(context))
+        return _Written(context["subject"], chosen.text(*self._text.of(context), told), html)
 
     def _page_written(self, edition: Edition, zone: str, papers: Pinned) -> bytes:
         pinned = [_pinned(papers, entry) for entry in edition.content.papers]
@@ -197,7 +202,7 @@ class Renderer:
         entries = [_without_examples(entry) for entry in edition.content.papers]
         similar = [_similar(papers, entry) for entry in entries]
         shown = Papers(entries, pinned, "", self._shelf, similar)
-        return frame.filled(shown.beside(b"".join(frame.segments)).html)
+        return shown.html(frame, {})[0]
 
     def _frames(
         self, templates: tuple[Render, ...], context: dict[str, Any]
@@ -214,7 +219,7 @@ class Renderer:
     ) -> Both:
         text, html = self._paper
         seen = {"paper": view(paper, DEPTHS[depth], has_why, shared, similar)}
-        return Both(piece(html(seen)), piece(text(seen)))
+        return Both(around_why(html(seen)), around_why(text(seen)))
 
     # -------------------------------------------------------------- bytes
 
@@ -223,12 +228,12 @@ class Renderer:
         changing = headers(
             ("To", recipient),
             ("Subject", unstructured(written.subject)),
-            ("Date", format_datetime(delivery.created_at.astimezone(UTC))),
+            ("Date", _date(delivery.created_at)),
             ("Message-ID", id_),
         )
         bodies = part("plain", written.text), part("html", written.html)
         raw = message(self._fixed + changing + more, id_, bodies)
-        return Letter(recipient, self._mail_from(delivery), id_, written.subject, raw)
+        return Letter(recipient, self._mail_from(delivery), id_, written.subject, raw, stuffed=True)
 
     def _mail_from(self, delivery: Delivery) -> str:
         """VERP: a bounce names the delivery it belongs to, whoever writes it."""
@@ -244,6 +249,15 @@ class Renderer:
             token = self._links.token(Purpose.LEAVE_BY_MAIL, reader.key)
             ways += f", <mailto:{Purpose.LEAVE_BY_MAIL}+{token}@{domain}?subject=unsubscribe>"
         return header("List-Unsubscribe", ways) + self._fixed_list
+
+
+@contextmanager
+def _readable(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except TemplateError as error:
+        place = _place(error) or f"email/{folder}"
+        raise RenderError(f"template {place}: {error}", subject=folder) from error
 
 
 def _environment(site: Site, templates: Path | None) -> Environment:
@@ -263,6 +277,12 @@ def _environment(site: Site, templates: Path | None) -> Environment:
 
 def _bare(value: str) -> str:
     return wire_address(parseaddr(value)[1])
+
+
+@lru_cache(maxsize=256)
+def _date(at: datetime) -> str:
+    """Many editions are made at one moment."""
+    return format_datetime(at.astimezone(UTC))
 
 
 def _fixed_headers(site: Site) -> bytes:

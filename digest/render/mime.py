@@ -53,14 +53,14 @@ def unstructured(text: str) -> str:
 
 def encoded_words(text: str) -> str:
     """`text` in encoded words of at most 75 characters, one a line, cut between characters."""
-    words, chunk = [], b""
-    for character in text:
-        piece = character.encode("utf-8", "replace")
-        if len(chunk) + len(piece) > 45:
-            words.append(chunk)
-            chunk = b""
-        chunk += piece
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode()}?=" for word in [*words, chunk])
+    data, words = text.encode("utf-8", "replace"), []
+    while len(data) > 45:
+        end = 45
+        while data[end] & 0xC0 == 0x80:  # the rest of a character
+            end -= 1
+        words.append(data[:end])
+        data = data[end:]
+    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode()}?=" for word in [*words, data])
 
 
 def mailbox(value: str) -> str:
@@ -99,12 +99,12 @@ def _ascii_domain(domain: str) -> str:
 
 
 def qp(text: str) -> bytes:
-    """Quoted-printable with CRLF, lines of at most 76, that any other such piece may follow:
-    what ends in the middle of a line ends with a soft break."""
+    """Quoted-printable with CRLF, lines of at most 76, none beginning with a dot, that any other
+    such piece may follow: what ends in the middle of a line ends with a soft break."""
     data = b2a_qp(text.replace("\r", "").encode("utf-8", "replace"), istext=True)
     if data and not data.endswith(b"\n"):
         data = _open_end(data)
-    return data.replace(b"\n", b"\r\n")
+    return _lines(data)
 
 
 def _open_end(data: bytes) -> bytes:
@@ -117,14 +117,33 @@ def _open_end(data: bytes) -> bytes:
 def qp_lines(texts: Sequence[str]) -> list[bytes]:
     """`qp` of each text, none of which ends a line, all in one go."""
     data = b2a_qp(
-        "".join(f"{text}\x02\n" for text in texts).encode("utf-8", "replace"), istext=True
+        "".join([f"{text}\x02\n" for text in texts]).encode("utf-8", "replace"), istext=True
     )
-    return [_soft(part).replace(b"\n", b"\r\n") for part in data.split(b"=02\n")[:-1]]
+    return [_lines(_soft(part)) for part in data.split(b"=02\n")[:-1]]
 
 
 def _soft(part: bytes) -> bytes:
     """There was room for =02 on the last line, or it was broken already."""
     return part if not part or part.endswith(b"=\n") else part + b"=\n"
+
+
+def _lines(data: bytes) -> bytes:
+    """With CRLF, and dots at the beginning of lines encoded (RFC 2049 3): a relay that forgets to
+    double or to halve them cannot harm the letter, and whoever sends it need not look for them."""
+    if data.startswith(b".") or b"\n." in data:
+        data = b"\n".join(map(_dotless, data.split(b"\n")))
+    return data.replace(b"\n", b"\r\n")
+
+
+def _dotless(line: bytes) -> bytes:
+    if not line.startswith(b"."):
+        return line
+    line = b"=2E" + line[1:]
+    if len(line) <= 76:
+        return line
+    at = line.rfind(b"=", 68, 70)  # never within =XX
+    at = at if at > 0 else 70
+    return line[:at] + b"=\n" + _dotless(line[at:])
 
 
 def raw_size(data: bytes) -> int:
@@ -142,7 +161,7 @@ def base64_size(raw: int) -> int:
     return (raw + 2) // 3 * 4 * 78 // 76 + 2
 
 
-def part(subtype: str, body: bytes) -> bytes:
+def part(subtype: str, body: bytes) -> tuple[bytes, ...]:
     """One text part: `body` is quoted-printable. Where that is long and base64 is shorter (a long
     letter in Chinese), base64 is used."""
     way = b"quoted-printable"
@@ -150,14 +169,14 @@ def part(subtype: str, body: bytes) -> bytes:
         body = encodebytes(a2b_qp(body)).replace(b"\n", b"\r\n")
         way = b"base64"
     kind = f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode()
-    return kind + b"Content-Transfer-Encoding: " + way + b"\r\n\r\n" + body + b"\r\n"
+    return kind, b"Content-Transfer-Encoding: ", way, b"\r\n\r\n", body, b"\r\n"
 
 
-def message(head: bytes, message_id: str, parts: Iterable[bytes]) -> bytes:
+def message(head: bytes, message_id: str, parts: Iterable[Iterable[bytes]]) -> bytes:
     """The whole letter. The boundary follows from the Message-ID; it begins with `=_`, which
     neither quoted-printable nor base64 can contain."""
-    boundary = "=_" + sha256(message_id.encode()).hexdigest()[:32]
-    kind = header("Content-Type", f'multipart/alternative; boundary="{boundary}"')
-    line = f"--{boundary}".encode()
-    bodies = (line + b"\r\n" + one for one in parts)
-    return b"".join((head, kind, b"\r\n", *bodies, line, b"--\r\n"))
+    boundary = b"=_" + sha256(message_id.encode()).hexdigest()[:32].encode()
+    kind = b'Content-Type: multipart/alternative; boundary="%b"\r\n\r\n' % boundary
+    line = b"--" + boundary
+    bodies = [piece for one in parts for piece in (line, b"\r\n", *one)]
+    return b"".join((head, kind, *bodies, line, b"--\r\n"))

@@ -14,16 +14,22 @@ from typing import NamedTuple
 
 from markupsafe import escape
 
-from digest.model import EditionPaper, Paper
+from digest.model import EditionPaper, Paper, Reason
 from digest.render.mime import LONGEST_BODY, base64_size, qp, qp_lines, raw_size
 from digest.render.paper import DEPTHS, FEEDBACK, SLOT, WHY, Named
 from digest.render.words import why_words, wrap
 
 LETTER_RAW = 80_000  # bytes of HTML: Gmail cuts a letter at about 102 kB
-SHELF = 6_000  # pieces kept: about 4 kB each
+SHELF = 6_000  # papers kept: about 4 kB each
+REASONS = 1 << 14  # reasons kept: about 200 bytes each
+ADDRESS = (
+    SLOT.encode()
+)  # in quoted-printable text, which has no controls; one byte is found fastest
 FIRST_PAPER = 0xE000  # a slot's name is one character: those of papers are private ones
 
 Similar = tuple[Named, ...]
+Fillings = Mapping[str, bytes]
+"""{slot: what belongs there}."""
 
 _SLOTS = re.compile(f"{SLOT}(.)", re.DOTALL)
 _qp = lru_cache(maxsize=512)(qp)  # what lies between slots is often the same for many readers
@@ -35,7 +41,7 @@ class Piece(NamedTuple):
     segments: tuple[bytes, ...]
     slots: str
 
-    def filled(self, fillings: Mapping[str, bytes]) -> bytes:
+    def filled(self, fillings: Fillings) -> bytes:
         parts = [b""] * (2 * len(self.slots) + 1)
         parts[::2] = self.segments
         parts[1::2] = [fillings[slot] for slot in self.slots]
@@ -49,10 +55,34 @@ def piece(text: str) -> Piece:
 
 
 class Both(NamedTuple):
-    """A paper's two pieces."""
+    """A paper in HTML and in text, cut where the reasons belong. The reader's address is still a
+    mark in it (ADDRESS), to be put in once for all papers of a letter."""
 
-    html: Piece
-    text: Piece
+    html: tuple[bytes, ...]
+    text: tuple[bytes, ...]
+
+
+def around_why(text: str) -> tuple[bytes, ...]:
+    """A paper as a template wrote it, as `Both` holds it."""
+    found = piece(text)
+    marks = {slot: ADDRESS if slot == FEEDBACK[1] else slot.encode() for slot in found.slots}
+    ends = [i for i, slot in enumerate(found.slots) if slot == WHY[1]]
+    cuts = zip([0, *(end + 1 for end in ends)], [*ends, len(found.slots)], strict=True)
+    return tuple(Piece(found.segments[a : b + 1], found.slots[a:b]).filled(marks) for a, b in cuts)
+
+
+class Why(NamedTuple):
+    """The reasons for one paper, quoted-printable."""
+
+    html: bytes
+    text: bytes
+
+
+@lru_cache(maxsize=REASONS)
+def why_bytes(reasons: tuple[Reason, ...]) -> Why:
+    """Many readers get a paper for the same reasons."""
+    said = why_words(reasons)
+    return Why(*qp_lines([str(escape(said)), wrap(said, "     ").lstrip()]))
 
 
 class Shelf:
@@ -71,18 +101,17 @@ class Shelf:
         self, paper: Paper, depth: int, has_why: bool, shared: bool, similar: Similar = ()
     ) -> Both:
         key = (paper.id, paper.revision, depth, has_why, shared, similar)
-        if (found := self._young.get(key)) and _same(found[0], paper):
+        if (found := self._young.get(key)) and found[0] is paper:
             return found[1]
         if len(self._young) >= SHELF // 2:
             self._old, self._young = self._young, {}
-        if (found := self._old.get(key)) is None or not _same(found[0], paper):
-            found = paper, self._make(paper, depth, has_why, shared, similar)
-        self._young[key] = found
-        return found[1]
-
-
-def _same(one: Paper, other: Paper) -> bool:
-    return one is other or _told(one) == _told(other)
+        found = found or self._old.get(key)
+        if found is not None and _told(found[0]) == _told(paper):
+            made = found[1]
+        else:
+            made = self._make(paper, depth, has_why, shared, similar)
+        self._young[key] = paper, made  # this very value is known at a glance
+        return made
 
 
 def _told(paper: Paper) -> tuple[object, ...]:
@@ -131,13 +160,6 @@ def fit(
 # ------------------------------------------------------------------ the papers of one letter
 
 
-class Told(NamedTuple):
-    """{slot of a letter's frame: its paper, for this reader}."""
-
-    html: dict[str, bytes]
-    text: dict[str, bytes]
-
-
 def paper_slot(index: int) -> str:
     """What a template puts out where the letter's paper number `index` belongs."""
     return SLOT + chr(FIRST_PAPER + index)
@@ -159,40 +181,41 @@ class Papers:
         self._entries, self._papers, self._shelf = entries, papers, shelf
         self._similar = similar
         self._shared = not feedback
-        whys = [why_words(entry.reasons) for entry in entries]
-        self._has_why = list(map(bool, whys))
-        self._html = _fillings(str(escape(feedback)), [str(escape(why)) for why in whys])
-        self._text = _fillings(feedback, [wrap(why, "     ").lstrip() for why in whys])
+        self._whys = [why_bytes(entry.reasons) for entry in entries]
+        self._address = Why(*qp_lines([str(escape(feedback)), feedback]))
+        self._slots = [paper_slot(i)[1] for i in range(len(entries))]
 
-    def beside(self, frame: bytes) -> Told:
-        """Each paper as far as there is room beside the letter's frame, in HTML."""
-        everything = range(len(self._entries))
-        html = [self._in_html(i, 0) for i in everything]
-        if len(frame) + sum(map(len, html)) <= LETTER_RAW:  # encoded, hence also raw
-            text = [self._in_text(i, 0) for i in everything]
-        else:
-            depths = self._depths(size_of(frame))
-            html = [self._in_html(i, depths[i]) for i in everything]
-            text = [self._in_text(i, depths[i]) for i in everything]
-        names = [paper_slot(i)[1] for i in everything]
-        return Told(dict(zip(names, html, strict=True)), dict(zip(names, text, strict=True)))
+    def html(self, frame: Piece, own: Fillings) -> tuple[bytes, list[Both]]:
+        """The letter's HTML, and its papers as far as there is room beside the frame; `own`: what
+        else in the frame is the reader's."""
+        told = [self._both(i, 0) for i in range(len(self._entries))]
+        done = self._filled(0, frame, own, told)
+        if len(done) > LETTER_RAW:  # encoded, hence perhaps also raw
+            nothing = dict.fromkeys(self._slots, b"")
+            depths = self._depths(size_of(frame.filled({**own, **nothing})))
+            told = [self._both(i, depths[i]) for i in range(len(self._entries))]
+            done = self._filled(0, frame, own, told)
+        return done, told
+
+    def text(self, frame: Piece, own: Fillings, told: Sequence[Both]) -> bytes:
+        """The letter's text with these papers."""
+        return self._filled(1, frame, own, told)
+
+    def _filled(self, kind: int, frame: Piece, own: Fillings, told: Sequence[Both]) -> bytes:
+        """`kind`: 0 is HTML, 1 is text."""
+        papers = [why[kind].join(both[kind]) for why, both in zip(self._whys, told, strict=True)]
+        filled = frame.filled({**own, **dict(zip(self._slots, papers, strict=True))})
+        return filled.replace(ADDRESS, self._address[kind])
 
     def _depths(self, frame: Size) -> dict[int, int]:
         order = sorted(range(len(self._entries)), key=lambda i: (self._entries[i].score, -i))
-        return fit(frame, order, len(DEPTHS), lambda i, depth: size_of(self._in_html(i, depth)))
+        return fit(frame, order, len(DEPTHS), lambda i, depth: size_of(self._alone(i, depth)))
 
     def _both(self, i: int, depth: int) -> Both:
-        similar, has_why = self._similar[i], self._has_why[i]
-        return self._shelf.take(self._papers[i], depth, has_why, self._shared, similar)
+        has_why = bool(self._whys[i].html)
+        return self._shelf.take(self._papers[i], depth, has_why, self._shared, self._similar[i])
 
-    def _in_html(self, i: int, depth: int) -> bytes:
-        return self._both(i, depth).html.filled(self._html[i])
-
-    def _in_text(self, i: int, depth: int) -> bytes:
-        return self._both(i, depth).text.filled(self._text[i])
-
-
-def _fillings(feedback: str, whys: Sequence[str]) -> list[dict[str, bytes]]:
-    """What goes into the slots of each paper."""
-    address, *reasons = qp_lines([feedback, *whys])
-    return [{FEEDBACK[1]: address, WHY[1]: why} for why in reasons]
+    def _alone(self, i: int, depth: int) -> bytes:
+        """A paper in HTML."""
+        html = self._whys[i].html.join(self._both(i, depth).html)
+        return html.replace(ADDRESS, self._address.html)
