@@ -15,6 +15,7 @@ BOMB = (
     b'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "AAAAAAAA"><!ENTITY b "&a;&a;&a;&a;">'
     b"]><rss version='2.0'><channel><title>&b;</title></channel></rss>"
 )
+ERROR_FEED = b"<rss version='2.0'><channel><title>Feed error for query</title></channel></rss>"
 PAGE = b"<!doctype html><title>Just a moment...</title><p>Checking"
 
 
@@ -68,6 +69,8 @@ class Failing:
             handler.wfile = handler.rfile  # nothing is flushed into the closed connection
         elif fault == "redirect_loop":
             self._send(handler, 302, b"", Location=handler.path)
+        elif fault == "error_feed":
+            self._send(handler, 400, ERROR_FEED)
         elif fault in {"http500", "http429", "gone"}:
             status = {"http500": 500, "http429": 429, "gone": 410}[fault]
             waits = {"Retry-After": "2"} if status == 429 else {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from commanding import PAPERS, Site, with_papers
+from commanding import HOUR, MONDAY, PAPERS, Site, with_papers
 from replaying import replaying
 
 from digest.store import Database
@@ -121,6 +122,33 @@ def test_a_source_that_is_added_is_asked_and_listed(site: Site) -> None:
     [row] = site("source", "list", "--json").json
     assert (row["name"], row["verdict"], row["options"]) == ("lab", "ok", {"path": str(PAPERS)})
     assert len(row["history"]) == 1
+
+
+def test_each_bad_day_is_listed_and_whether_it_ended_well(site: Site) -> None:
+    added(site, path="/nowhere")
+    site("ingest", now=MONDAY - timedelta(days=2))
+    site("ingest", now=MONDAY)
+    site("ingest", now=MONDAY + HOUR)
+    [row] = site("source", "list", "--json").json
+    told = [(day["day"], day["verdict"], day["fetches"], day["mended"]) for day in row["bad_days"]]
+    assert told == [("2026-03-09", "refused", 2, False), ("2026-03-07", "refused", 1, False)]
+    assert "/nowhere" in row["bad_days"][0]["message"]
+
+
+def test_a_bad_day_that_ended_well_says_so(site: Site) -> None:
+    added(site, path=site.folder / "later.jsonl")
+    site("ingest")
+    site.write("later.jsonl", '{"title": "One"}')
+    site("ingest", now=MONDAY + HOUR)
+    [row] = site("source", "list", "--json").json
+    assert [day["mended"] for day in row["bad_days"]] == [True]
+
+
+def test_options_that_hold_several_values_are_given_with_commas(site: Site) -> None:
+    option = "--option=subjects=neuroscience,cell biology"
+    assert site("source", "add", "bio", "--kind", "biorxiv", option).code == 0
+    [row] = site("source", "list", "--json").json
+    assert row["options"] == {"subjects": ["neuroscience", "cell biology"]}
 
 
 def test_a_source_takes_its_bounds_by_command_too(site: Site) -> None:

@@ -33,6 +33,8 @@ ARXIV = {
     "latin1": "ok",  # wrong bytes for its declaration, and still readable
     "reset": "timeout",  # the replay closes its side without saying so
 }
+HARMLESS = {"stale", "short", "empty", "latin1"}  # to the API: it has no such faults but the last
+API = {fault: verdict for fault, verdict in ARXIV.items() if fault not in HARMLESS}
 HF = {**ARXIV, "stale": "ok", "short": "ok", "empty": "ok"}  # faults that its replay does not have
 
 
@@ -106,14 +108,15 @@ def test_a_fault_of_the_daily_page_has_its_verdict_and_harms_no_other(
     assert [line for line in caplog.records if line.levelno > logging.WARNING] == []
 
 
-@pytest.mark.parametrize("fault", ["http500", "truncated", "bomb", "html", "hang"])
-def test_a_fault_of_the_api_leaves_the_gap_open_until_it_is_well(
-    db: Database, shared: Path, fault: str
+@pytest.mark.parametrize(("fault", "verdict"), API.items())
+def test_a_fault_of_the_api_has_its_verdict_and_leaves_the_gap_open_until_it_is_well(
+    db: Database, shared: Path, fault: str, verdict: str
 ) -> None:
     replay = replay_on(shared, AFTER)
     replay.fault["api"] = fault
-    failed = ingest_from(db, replay.url, noon(AFTER), timeout=seconds(fault))["arxiv"]
-    assert not failed.verdict.healthy
+    reports = ingest_from(db, replay.url, noon(AFTER), timeout=seconds(fault))
+    failed = reports["arxiv"]
+    assert (failed.verdict, reports["huggingface"].verdict) == (verdict, "ok")
     assert f"{NEXT} asked through the API" in failed.message
     assert "unfinished" in failed.message
     replay.fault.clear()
@@ -121,3 +124,18 @@ def test_a_fault_of_the_api_leaves_the_gap_open_until_it_is_well(
     wanted, known = known_of(db, replay, DAY, NEXT, AFTER)
     assert healed.backfilled > 0
     assert known == wanted
+
+
+@pytest.mark.parametrize("fault", sorted(HARMLESS))
+def test_what_is_no_fault_of_the_api_fills_the_gap(db: Database, shared: Path, fault: str) -> None:
+    replay = replay_on(shared, AFTER)
+    replay.fault["api"] = fault
+    report = ingest_from(db, replay.url, noon(AFTER))["arxiv"]
+    wanted, known = known_of(db, replay, DAY, NEXT, AFTER)
+    assert (report.verdict, known) == ("ok", wanted)
+
+
+def test_every_fault_of_the_replay_is_tried_on_each_kind_that_it_serves(shared: Path) -> None:
+    from replay import FAULTS
+
+    assert FAULTS == ARXIV.keys() == HF.keys() == API.keys() | HARMLESS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -20,30 +21,36 @@ app = noun(
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")]
 
 
-LISTS = {"categories"}  # options that hold several values, commas between
+FETCHES = 60  # in a source's history
+DAYS = timedelta(days=62)  # of which the bad ones are listed
+LISTS = {"categories", "subjects"}  # options that hold several values, commas between
 
 
 @app.command("list", epilog=example("digest source list", "digest source list --json"))
 def list_(limit: Limit = 50, as_json: AsJson = False) -> None:
-    """Every source, its last verdict and when it was last well."""
+    """Every source, its last verdict, and how many days were bad."""
     from digest.store import sources
 
     site = open_app()
     with site.db.reading() as tx:
         known = sources.health(tx)
-        days = {name: sources.history(tx, name, 60) for name in known}
-    rows = [_row(spec, known.get(spec.name), days.get(spec.name, [])) for spec in site.specs()]
-    rows = rows[: limit or None]
+        fetches = {name: sources.history(tx, name, FETCHES) for name in known}
+        bad = {name: sources.bad_days(tx, name, site.clock() - DAYS) for name in known}
+    rows = [
+        _row(spec, known.get(spec.name), fetches.get(spec.name, []), bad.get(spec.name, []))
+        for spec in site.specs()[: limit or None]
+    ]
     if as_json:
         return print_json(rows)
-    shown = ("name", "kind", "verdict", "checked_at", "healthy_at", "message")
-    return table(shown, ([row[key] for key in shown] for row in rows), _NO_SOURCES)
+    shown = ("name", "kind", "verdict", "checked_at", "healthy_at", "bad_days", "message")
+    counted = ({**row, "bad_days": len(row["bad_days"])} for row in rows)
+    return table(shown, ([row[key] for key in shown] for row in counted), _NO_SOURCES)
 
 
 _NO_SOURCES = "no sources yet; add one with `digest source add NAME --kind feed --option url=...`"
 
 
-def _row(spec: Any, health: Any, fetches: Sequence[Any]) -> dict[str, Any]:
+def _row(spec: Any, health: Any, fetches: Sequence[Any], bad_days: Sequence[Any]) -> dict[str, Any]:
     return {
         "name": spec.name,
         "kind": spec.kind,
@@ -52,6 +59,7 @@ def _row(spec: Any, health: Any, fetches: Sequence[Any]) -> dict[str, Any]:
         "checked_at": health and health.checked_at,
         "healthy_at": health and health.healthy_at,
         "options": dict(spec.options),
+        "bad_days": bad_days,
         "history": [
             {
                 "at": fetch.at,

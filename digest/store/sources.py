@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +16,7 @@ from digest.store.database import Tx
 from digest.store.rows import insert_new
 
 WAIT = "leave alone: "  # before an address, in the names of marks
+KEPT = timedelta(days=400)  # of a source's history
 MAX_RAW = 65_536  # bytes kept of one quarantined entry
 
 
@@ -38,6 +39,18 @@ class Fetch:
 
     at: datetime
     report: SourceReport
+
+
+@dataclass(frozen=True, slots=True)
+class BadDay:
+    """A day (UTC) on which a source was not well: how its last bad fetch ended, how many were
+    bad, and whether it was well again before the day was over."""
+
+    day: date
+    verdict: Verdict
+    message: str
+    fetches: int
+    mended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,8 @@ def record(
         changed["cursor"] = dict(cursor_after)
     tx.execute(update(t.sources).where(t.sources.c.name == report.source).values(changed))
     tx.execute(insert(t.fetches), [_fetch_row(report, at)])
+    f = t.fetches.c
+    tx.execute(delete(t.fetches).where(f.source == report.source, f.at < at - KEPT))
 
 
 def _fetch_row(report: SourceReport, at: datetime) -> dict[str, Any]:
@@ -118,6 +133,32 @@ def history(tx: Tx, name: str, limit: int = 0) -> list[Fetch]:
     f = t.fetches.c
     order = select(t.fetches).where(f.source == name).order_by(f.key.desc())
     return [Fetch(row.at, _report(row)) for row in tx.execute(order.limit(limit or None))]
+
+
+def bad_days(tx: Tx, name: str, since: datetime) -> list[BadDay]:
+    """The days since then on which a fetch of the source was not well, newest first."""
+    f, well = t.fetches.c, [str(verdict) for verdict in Verdict if verdict.healthy]
+    of_it = (f.source == name) & (f.at >= since)
+    ill = select(f.at, f.verdict, f.message).where(of_it, f.verdict.not_in(well)).order_by(f.at)
+    by_day: dict[date, list[Any]] = {}
+    for row in tx.execute(ill):
+        by_day.setdefault(row.at.date(), []).append(row)
+    if not by_day:
+        return []
+    fine = tx.execute(select(f.at).where(of_it, f.verdict.in_(well))).scalars()
+    last_well: dict[date, datetime] = {}
+    for at in fine:
+        last_well[at.date()] = max(at, last_well.get(at.date(), at))
+    return [
+        BadDay(
+            day,
+            Verdict(rows[-1].verdict),
+            rows[-1].message,
+            len(rows),
+            last_well.get(day, since) > rows[-1].at,
+        )
+        for day, rows in sorted(by_day.items(), reverse=True)
+    ]
 
 
 def _report(row: Any) -> SourceReport:
