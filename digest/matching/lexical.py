@@ -77,7 +77,7 @@ class LexicalPrepared:
         wanted = [place[id_] for id_ in popular]
         self._held = Held(self._space, self._shelf, self._space.index(wanted, NEAR))
         self._picker = Picker(self._space, self._shelf, len(fresh), wanted)
-        self._explainer = Explainer(self._shelf)
+        self._explainer = Explainer(self._space, self._shelf)
 
     def rank(self, readers: Sequence[Reader]) -> list[Ranking]:
         """One ranking for each reader, in order. A profile that breaks gives an empty ranking

@@ -9,6 +9,7 @@ from typing import overload
 
 from digest.matching.picking import FOLLOW, POPULAR, Pick, votes
 from digest.matching.scoring import Block
+from digest.matching.space import Space
 from digest.matching.spelling import Spellings
 from digest.matching.wishes import Asked, Wish
 from digest.model import Paper, Reason, ReasonKind
@@ -21,6 +22,7 @@ MOST_WORDS = 2  # of them from one wish
 LOOKED_AT = 6  # found words among which those in the title go first
 CLOSE = 0.06  # cosine from which a paper is called close to a seed: 1 in 1,000 chance pairs
 TEXTS = 10_000  # remembered, some 5 KB each
+NAMED = 300_000  # terms found in papers that are remembered, some 0.3 KB each
 
 
 class Why(Sequence[Reason]):
@@ -62,9 +64,11 @@ class Why(Sequence[Reason]):
 class Explainer:
     """Gives reasons for picks from one shelf; what it found in a paper it remembers."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, space: Space, shelf: Shelf) -> None:
+        self._space, self._shelf = space, shelf
         self._spellings: dict[int, Spellings] = {}
+        self._stems: dict[int, frozenset[int]] = {}
+        self._named_already: dict[tuple[int, str], Reason | None] = {}
 
     def explain(
         self, asked: Asked, block: Block, start: int, examples: Sequence[Paper], pick: Pick
@@ -131,8 +135,18 @@ class Explainer:
                     yield Reason(ReasonKind.AUTHOR, spelled, "authors")
 
     def _terms(self, wish: Wish, paper: int) -> list[Reason]:
-        found = (self._term(paper, stems(term.text)) for term in wish.terms)
+        has = self._words(paper).issuperset  # so that only few terms are looked for in the text
+        may = (term for term, own in zip(wish.terms, wish.words, strict=False) if has(own))
+        found = (self._named(paper, term.text) for term in may)
         return _title_first(islice(filter(None, found), LOOKED_AT))[:MOST_WORDS]
+
+    def _named(self, paper: int, term: str) -> Reason | None:
+        """A term of the reader's, if the paper holds it; many readers ask for the same."""
+        if (paper, term) not in self._named_already:
+            if len(self._named_already) >= NAMED:
+                self._named_already.clear()
+            self._named_already[paper, term] = self._term(paper, stems(term))
+        return self._named_already[paper, term]
 
     # -------------------------------------------------------------- what was learnt
 
@@ -161,6 +175,14 @@ class Explainer:
         """Stems in a row, as the paper spells them, if it holds them."""
         spelled, where = self._spelling(paper).of_stems(wanted)
         return Reason(ReasonKind.TERM, spelled, where) if spelled else None
+
+    def _words(self, paper: int) -> frozenset[int]:
+        """The codes of a paper's single words."""
+        if paper not in self._stems:
+            if len(self._stems) >= TEXTS:
+                self._stems.clear()
+            self._stems[paper] = self._space.words_of(paper)
+        return self._stems[paper]
 
     def _spelling(self, paper: int) -> Spellings:
         if paper not in self._spellings:

@@ -152,6 +152,12 @@ class Space:
         """The stem, or the two stems, of a column."""
         return self.vocabulary.spelled(int(self.codes[self._code_rows[column]]))
 
+    def words_of(self, paper: int) -> frozenset[int]:
+        """The codes of the single words of a paper of the window."""
+        start, end = self.mentions.indptr[paper], self.mentions.indptr[paper + 1]
+        codes = self.codes[self._code_rows[self.mentions.indices[start:end]]]
+        return frozenset(codes[single(codes)].tolist())
+
     # -------------------------------------------------------------- what readers say
 
     def terms(self, codes: Codes, shares: Row, least: Row) -> tuple[Indices, Row]:

@@ -23,6 +23,7 @@ class Wish:
     query: Query | None = None
     everything: bool = False
     terms: tuple[Term, ...] = ()  # the weightiest first
+    words: list[list[int]] = field(default_factory=list)  # of each term, the codes of its words
     codes: list[int] = field(default_factory=list)  # of the terms and the query's words
     shares: list[float] = field(default_factory=list)  # what each counts
     seeds: list[int] = field(default_factory=list)  # and likes
@@ -89,9 +90,10 @@ def _wish(
     wish.seeds = examples.add(interest.seeds, known)
     silent = query is None and not interest.terms and not interest.seeds
     wish.everything = silent or isinstance(query, Everything)
-    weighted = [(term.text, term.weight) for term in interest.terms]
+    weighted = [(term.text, term.weight) for term in wish.terms]
     for text, weight in [*weighted, *_query_terms(query)]:
         single, pairs = vocabulary.codes(text)
+        wish.words.append(single)
         wish.codes += [*pairs, *single]
         wish.shares += [weight / len(pairs)] * len(pairs) if pairs else []
         wish.shares += [weight * (PART / len(single) if pairs else 1.0)] * len(single)
