@@ -11,8 +11,12 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain, pairwise
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from digest.model import Paper
 from digest.profiles.names import alike, spellings
@@ -21,6 +25,10 @@ from digest.profiles.stems import stem, stems
 from digest.text import words
 
 MEMORY = 50_000  # answers of each kind that are kept
+FEW = 24  # rows up to which a loop makes a set sooner than numpy
+
+_Range = tuple[int, int]
+"""[first, past): the numbers of words."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -176,58 +184,100 @@ class Shelf:
 
 
 class _Index:
-    """An inverted index over rows of words; phrases are checked on the rows themselves."""
+    """An inverted index over rows of words, and over words next to each other.
+
+    Words are numbered in their order, so that all that begin alike are a range of numbers, and
+    an entry is one number, word * rows + row (or first * words + second in place of the word):
+    what a word, a beginning or two of them in a row stand in is one slice of sorted entries.
+    """
 
     def __init__(self, rows: list[str]) -> None:
         self._rows = rows
-        self._places: dict[str, list[int]] = defaultdict(list)
-        for i, row in enumerate(rows):
-            for word in set(row.split()):
-                self._places[word].append(i)
-        self._bits: dict[str, int] = {}
-        self._sorted: list[str] | None = None
+        split = [row.split() for row in rows]
+        self._sorted = sorted({word for row in split for word in row})
+        self._number = {word: number for number, word in enumerate(self._sorted)}
+        numbers = chain.from_iterable(map(self._number.__getitem__, row) for row in split)
+        lengths = [len(row) for row in split]
+        self._tokens = np.fromiter(numbers, np.int64, sum(lengths))
+        self._places = np.repeat(np.arange(len(rows), dtype=np.int64), lengths)
+        self._words = np.unique(self._tokens * len(rows) + self._places)
         self._of_stems: dict[str, list[str]] | None = None
+
+    @cached_property
+    def _pairs(self) -> NDArray[np.int64]:
+        together = self._places[:-1] == self._places[1:]
+        pairs = self._tokens[:-1] * len(self._sorted) + self._tokens[1:]
+        return np.unique(pairs[together] * len(self._rows) + self._places[:-1][together])
 
     def phrase(self, wanted: Sequence[str]) -> int:
         """The rows that hold these words in a row; a word that ends in `*` is a prefix."""
-        spelled = [self._beginning(w[:-1]) if w.endswith("*") else [w] for w in wanted]
+        spelled = [[self._range(word)] for word in wanted]
         return self._in_a_row(spelled, lambda: finder(tuple(wanted)))
 
     def stemmed(self, wanted: Sequence[str]) -> int:
         """The rows that hold words with these stems in a row."""
         if self._of_stems is None:
             self._of_stems = defaultdict(list)
-            for word in self._places:
+            for word in self._sorted:
                 self._of_stems[stem(word)].append(word)
         spelled = [self._of_stems.get(root, []) for root in wanted]
-        return self._in_a_row(spelled, lambda: _any_of(spelled).search)
+        ranges = [[self._range(word) for word in some] for some in spelled]
+        return self._in_a_row(ranges, lambda: _any_of(spelled).search)
 
     def _in_a_row(
-        self, spelled: Sequence[Sequence[str]], test: Callable[[], Callable[[str], object]]
+        self, spelled: Sequence[Sequence[_Range]], test: Callable[[], Callable[[str], object]]
     ) -> int:
-        """The rows that hold one of each of these words, next to each other."""
+        """The rows that hold one of each of these ranges of words, next to each other."""
+        if len(spelled) == 1:
+            return _union(self._slice(self._words, *one) for one in spelled[0])
         found = (1 << len(self._rows)) - 1 if spelled else 0
-        for some in spelled:
-            found &= _union(map(self._one, some))
+        for pair in pairwise(spelled):
+            found &= self._beside(*pair)
             if not found:
                 return 0
-        if len(spelled) == 1:
+        if len(spelled) == 2 and _whole(spelled[0]):
             return found
         holds = test()
         return as_bits(i for i in members(found) if holds(self._rows[i]))
 
-    def _one(self, word: str) -> int:
-        found = self._bits.get(word)
-        if found is None:
-            found = as_bits(self._places.get(word, ()))
-            _remember(self._bits, word, found)
-        return found
+    def _beside(self, one: Sequence[_Range], other: Sequence[_Range]) -> int:
+        """The rows that hold a word of each; next to each other if the first is a whole word."""
+        if not _whole(one):
+            some, more = (
+                _union(self._slice(self._words, *r) for r in ranges) for ranges in (one, other)
+            )
+            return some & more
+        words = len(self._sorted)
+        return _union(
+            self._slice(self._pairs, first * words + a, first * words + b)
+            for first, _ in one
+            for a, b in other
+        )
 
-    def _beginning(self, start: str) -> list[str]:
-        if self._sorted is None:
-            self._sorted = sorted(self._places)
-        last = bisect_left(self._sorted, start + "\U0010ffff")
-        return self._sorted[bisect_left(self._sorted, start) : last]
+    def _slice(self, entries: NDArray[np.int64], first: int, past: int) -> int:
+        """The rows of the entries in [first, past)."""
+        number = len(self._rows)
+        start, end = entries.searchsorted(first * number), entries.searchsorted(past * number)
+        rows = entries[start:end] % max(number, 1)
+        if len(rows) <= FEW:
+            return as_bits(rows.tolist())
+        there = np.zeros(number, bool)
+        there[rows] = True
+        return int.from_bytes(np.packbits(there, bitorder="little").tobytes(), "little")
+
+    def _range(self, word: str) -> _Range:
+        """The numbers of a word, or of all that begin so."""
+        if word.endswith("*"):
+            start = word[:-1]
+            past = bisect_left(self._sorted, start + "\U0010ffff")
+            return bisect_left(self._sorted, start), past
+        number = self._number.get(word, -1)
+        return (number, number + 1) if number >= 0 else (0, 0)
+
+
+def _whole(ranges: Sequence[_Range]) -> bool:
+    """Are these single words, or none at all?"""
+    return all(past - first == 1 for first, past in ranges)
 
 
 def _any_of(spelled: Sequence[Sequence[str]]) -> re.Pattern[str]:
