@@ -247,9 +247,9 @@ class _Index:
                 _union(self._slice(self._words, *r) for r in ranges) for ranges in (one, other)
             )
             return some & more
-        words = len(self._sorted)
+        width = len(self._sorted)
         return _union(
-            self._slice(self._pairs, first * words + a, first * words + b)
+            self._slice(self._pairs, first * width + a, first * width + b)
             for first, _ in one
             for a, b in other
         )
