@@ -17,6 +17,7 @@ from digest.compose import compose
 from digest.errors import ProfileError
 from digest.links import Links
 from digest.matching import Matcher, Prepared, Ranking, Reader
+from digest.matching.missed import Closed, Counts, is_old, with_missed, worth_another_look
 from digest.model import (
     Content,
     Edition,
@@ -52,12 +53,14 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The papers that people with windows of like length may get, indexed once."""
+    """The papers that people with windows of like length may get, indexed once. `votes`: how
+    those that trend came by their upvotes."""
 
     span: Window
     papers: tuple[Paper, ...]
     by_id: Mapping[str, Paper]
     prepared: Prepared
+    votes: Mapping[str, Counts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class _Person:
     window: Window
     profile: Profile | None = None
     ranking: Ranking | None = None
+    closed: Sequence[Closed] = ()  # earlier windows, where they are not to be looked up
     carried: tuple[EditionPaper, ...] = ()
     suppressed: bool = False
     sent: set[str] = field(default_factory=set)
@@ -131,9 +135,12 @@ def stock(db: Database, matcher: Matcher, span: Window) -> Shelf:
     with db.reading() as tx:
         fresh = papers.first_seen_in(tx, span)
         background = papers.before(tx, span.since, BACKGROUND)
-        trending = papers.trending(tx, span, TRENDING)
+        voted = papers.trending(tx, span, TRENDING)
+        counts = papers.vote_counts(tx, [paper.key for paper in voted])
+    votes = {paper.id: counts[paper.key] for paper in voted}
+    trending = [p for p in voted if worth_another_look(p, votes[p.id], span.since)]
     by_id = {paper.id: paper for paper in (*trending, *fresh)}
-    return Shelf(span, tuple(fresh), by_id, matcher.prepare(fresh, background, trending))
+    return Shelf(span, tuple(fresh), by_id, matcher.prepare(fresh, background, trending), votes)
 
 
 def _batches(db: Database, now: datetime) -> Iterator[list[Due]]:
@@ -187,6 +194,7 @@ def _publish_group(
     """What was written; None where the shelf is no longer all that these windows hold."""
     _read_profiles(press.db, group)
     _rank(press.db, group, shelf)
+    _tell_missed(press.db, group, shelf)
     contents = _compose_unsent(press.db, group, shelf, notices)
     made = [_edition(p, c, now) for p, c in zip(group, contents, strict=True)]
     try:
@@ -257,11 +265,36 @@ def _with_carried(ranking: Ranking, carried: Sequence[EditionPaper], shelf: Shel
     return replace(ranking, matches=tuple(matches))
 
 
+def _tell_missed(db: Database, group: Sequence[_Person], shelf: Shelf) -> None:
+    """Call popular papers missed by those whose earlier letter went without them."""
+    concerned = {person.due.subscriber.key: since for person in group if (since := _oldest(person))}
+    if not concerned:
+        return
+    with db.reading() as tx:
+        known = editions.closed(tx, concerned, min(concerned.values()))
+    for person in group:
+        key = person.due.subscriber.key
+        if person.ranking is None or key not in concerned:
+            continue
+        closed = person.closed or [Closed(*one) for one in known.get(key, ())]
+        there = person.due.subscriber.cadence.zone
+        told = with_missed(person.ranking.matches, person.window, closed, shelf.votes, there)
+        person.ranking = replace(person.ranking, matches=told)
+
+
+def _oldest(person: _Person) -> datetime | None:
+    """When the oldest popular paper from before the person's window was first seen."""
+    matches = person.ranking.matches if person.ranking else ()
+    old = (m.paper.first_seen for m in matches if is_old(m, person.window))
+    return min(filter(None, old), default=None)
+
+
 def _compose_unsent(
     db: Database, group: Sequence[_Person], shelf: Shelf, notices: Sequence[str]
 ) -> list[Content | SkipReason]:
     """Compose, look up what of it somebody already got, and compose those again without it."""
-    contents = [_compose(person, notices) for person in group]
+    twins = shelf.prepared.twins
+    contents = [_compose(person, notices, twins) for person in group]
     doubtful = list(range(len(group)))
     while doubtful:
         pairs = _pairs(db, doubtful, group, contents, shelf)
@@ -271,7 +304,7 @@ def _compose_unsent(
         for pair in seen:
             group[pairs[pair][0]].sent.add(pairs[pair][1])
         for index in doubtful:
-            contents[index] = _compose(group[index], notices)
+            contents[index] = _compose(group[index], notices, twins)
     return contents
 
 
@@ -284,10 +317,10 @@ def _pairs(
 ) -> dict[tuple[int, int], tuple[int, str]]:
     """{(person row, paper row): (index in the group, paper id)} of what is about to be sent."""
     chosen = [
-        (index, paper.id)
+        (index, id_)
         for index in indices
         if isinstance(content := contents[index], Content)
-        for paper in content.papers
+        for id_, _ in content.pins
     ]
     keys = {id_: paper.key for id_, paper in shelf.by_id.items()}
     if missing := {id_ for _, id_ in chosen if id_ not in keys}:
@@ -300,12 +333,14 @@ def _pairs(
     }
 
 
-def _compose(person: _Person, notices: Sequence[str]) -> Content | SkipReason:
+def _compose(
+    person: _Person, notices: Sequence[str], twins: Mapping[str, frozenset[str]]
+) -> Content | SkipReason:
     if person.suppressed:
         return SkipReason.SUPPRESSED
     if person.profile is None or person.ranking is None or person.ranking.error:
         return SkipReason.PROFILE_FAILED
-    return compose(person.profile, person.ranking, person.sent, notices)
+    return compose(person.profile, person.ranking, person.sent, notices, twins)
 
 
 def _notices(tx: Tx, now: datetime) -> tuple[str, ...]:
@@ -330,17 +365,23 @@ class Draft:
 
 
 def draft(
-    press: Press, due: Due, window: Window, now: datetime, sent: Collection[str] = ()
+    press: Press,
+    due: Due,
+    window: Window,
+    now: datetime,
+    sent: Collection[str] = (),
+    closed: Sequence[Closed] = (),
 ) -> Draft:
     """The edition that `publish` would make of this profile for this window. Nothing is written.
 
     For previews, rehearsals and explanations: works already received stay out, as they would,
-    and so do those in `sent` (canonical ids).
+    and so do those in `sent` (canonical ids). `closed`: windows that were rehearsed before.
     """
     shelf = stock(press.db, press.matcher, window)
-    group = [_Person(due, window, sent=set(sent))]
+    group = [_Person(due, window, sent=set(sent), closed=closed)]
     _read_profiles(press.db, group)
     _rank(press.db, group, shelf)
+    _tell_missed(press.db, group, shelf)
     [content] = _compose_unsent(press.db, group, shelf, ())
     return Draft(_edition(group[0], content, now), group[0].ranking)
 

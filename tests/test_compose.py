@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from digest.compose import compose
 from digest.matching import Ranking
 from digest.model import (
+    BY_VOTES,
     FOLLOWED,
+    MISSED,
     TRENDING,
     Content,
     Interest,
@@ -130,7 +132,61 @@ def test_a_paper_keeps_its_revision_score_and_reasons() -> None:
     assert (paper.revision, paper.score, paper.reasons) == (3, 0.5, (WHY,))
 
 
+# ---------------------------------------------------------------- what says nearly the same
+
+
+def alike(*pairs: tuple[str, str]) -> dict[str, frozenset[str]]:
+    """Twins, as a matcher tells them: each of the other."""
+    both = [*pairs, *((b, a) for a, b in pairs)]
+    return {one: frozenset(b for a, b in both if a == one) for one, _ in both}
+
+
+def similar(content: Content) -> dict[str, list[str]]:
+    return {p.id: [id_ for id_, _ in p.similar] for p in content.papers if p.similar}
+
+
+def test_a_paper_that_says_nearly_the_same_is_named_below_and_takes_no_place() -> None:
+    ranking = Ranking(several("Broad", 6))
+    content = _content(compose(PROFILE, ranking, (), twins=alike(("broad:0", "broad:1"))))
+    assert ["broad:0", "broad:2", "broad:3", "broad:4"] == ids(content)
+    assert {"broad:0": ["broad:1"]} == similar(content)
+    assert content.over_budget == 1
+
+
+def test_a_section_whose_paper_is_only_named_does_not_lose_its_turn() -> None:
+    ranking = Ranking(several("Broad", 50) + several("Narrow", 3))
+    content = _content(compose(PROFILE, ranking, (), twins=alike(("broad:0", "narrow:0"))))
+    assert ["broad:0", "broad:1", "narrow:1", "narrow:2"] == ids(content)
+
+
+def test_followed_authors_are_always_in_and_never_named_below_another() -> None:
+    ranking = Ranking(several(FOLLOWED, 2) + several("Broad", 1))
+    first, second = f"{FOLLOWED.lower()}:0", f"{FOLLOWED.lower()}:1"
+    twins = alike((first, second), (second, "broad:0"))
+    content = _content(compose(PROFILE, ranking, (), twins=twins))
+    assert [first, second] == ids(content)
+    assert {second: ["broad:0"]} == similar(content)
+
+
+def test_what_was_sent_is_not_named_below_another() -> None:
+    ranking = Ranking(several("Broad", 2))
+    content = _content(compose(PROFILE, ranking, ["broad:1"], twins=alike(("broad:0", "broad:1"))))
+    assert {} == similar(content)
+
+
+def test_names_below_a_paper_have_an_end_and_what_is_left_asks_for_a_place() -> None:
+    twins = alike(*(("broad:0", f"broad:{n}") for n in range(1, 9)))
+    content = _content(compose(PROFILE, Ranking(several("Broad", 9)), (), twins=twins))
+    assert {"broad:0": ["broad:1", "broad:2", "broad:3"]} == similar(content)
+    assert ["broad:0", "broad:4", "broad:5", "broad:6"] == ids(content)
+    assert content.over_budget == 2
+
+
 # ---------------------------------------------------------------- what is said
+
+
+def test_papers_of_followed_authors_that_did_not_fit_are_counted() -> None:
+    assert _content(compose(PROFILE, Ranking(several(FOLLOWED, 9)), ())).unfitted == 5
 
 
 def test_the_letter_can_say_how_many_good_papers_did_not_fit() -> None:
@@ -176,7 +232,7 @@ def _content(found: Content | SkipReason) -> Content:
 
 # ---------------------------------------------------------------- properties
 
-SECTIONS = ("Broad", "Narrow", "Third", FOLLOWED, TRENDING, "Unheard of")
+SECTIONS = ("Broad", "Narrow", "Third", FOLLOWED, TRENDING, MISSED, "Unheard of")
 PAPERS = [f"p{n}" for n in range(25)]
 
 
@@ -185,6 +241,7 @@ class Case:
     profile: Profile
     ranking: Ranking
     sent: frozenset[str]
+    twins: dict[str, frozenset[str]]
 
 
 @st.composite
@@ -201,11 +258,14 @@ def cases(draw: st.DrawFn) -> Case:
     pairs = st.tuples(st.sampled_from(PAPERS), st.sampled_from(SECTIONS))
     matches = [match(p, s, 1 / (n + 1)) for n, (p, s) in enumerate(draw(st.lists(pairs)))]
     ranking = Ranking(tuple(matches), considered=len(matches))
-    return Case(profile, ranking, draw(st.frozensets(st.sampled_from(PAPERS))))
+    sent = draw(st.frozensets(st.sampled_from(PAPERS)))
+    couples = st.tuples(st.sampled_from(PAPERS), st.sampled_from(PAPERS))
+    twins = alike(*(pair for pair in draw(st.lists(couples, max_size=8)) if len(set(pair)) == 2))
+    return Case(profile, ranking, sent, twins)
 
 
 def composed(case: Case) -> Content:
-    found = compose(case.profile, case.ranking, case.sent)
+    found = compose(case.profile, case.ranking, case.sent, twins=case.twins)
     return found if isinstance(found, Content) else Content()
 
 
@@ -216,7 +276,7 @@ def test_an_edition_never_exceeds_its_budget(case: Case) -> None:
 
 @given(cases())
 def test_an_edition_never_repeats_a_work(case: Case) -> None:
-    found = [paper.id for paper in composed(case).papers]
+    found = [id_ for id_, _ in composed(case).pins]
     assert len(found) == len(set(found))
     assert case.sent.isdisjoint(found)
 
@@ -224,12 +284,15 @@ def test_an_edition_never_repeats_a_work(case: Case) -> None:
 @given(cases())
 def test_quotas_hold(case: Case) -> None:
     counts = Counter(paper.section for paper in composed(case).papers)
-    assert counts[TRENDING] <= case.profile.trending
+    assert counts[TRENDING] + counts[MISSED] <= case.profile.trending
     assert all(i.quota is None or counts[i.name] <= i.quota for i in case.profile.interests)
 
 
 @given(cases())
 def test_an_edition_holds_nothing_but_matches(case: Case) -> None:
+    assert {pin for p in composed(case).papers for pin in p.similar} <= {
+        (m.paper.id, m.paper.revision) for m in case.ranking.matches
+    }
     known = {(m.paper.id, m.section, m.score, m.reasons) for m in case.ranking.matches}
     assert {(p.id, p.section, p.score, p.reasons) for p in composed(case).papers} <= known
 
@@ -237,9 +300,11 @@ def test_an_edition_holds_nothing_but_matches(case: Case) -> None:
 @given(cases())
 def test_nothing_good_is_left_out_while_there_is_room(case: Case) -> None:
     content = composed(case)
-    quotas = {i.name: i.quota for i in case.profile.interests} | {TRENDING: case.profile.trending}
+    quotas = {i.name: i.quota for i in case.profile.interests}
+    quotas |= dict.fromkeys(BY_VOTES, case.profile.trending)
     counts = Counter(paper.section for paper in content.papers)
-    left = {m.section for m in _left(case, {paper.id for paper in content.papers})}
+    counts |= dict.fromkeys(BY_VOTES, sum(counts[section] for section in BY_VOTES))
+    left = {m.section for m in _left(case, {id_ for id_, _ in content.pins})}
     room = [s for s in left if quotas.get(s) is None or counts[s] < quotas[s]]
     assert not room or len(content.papers) == case.profile.budget
 
@@ -253,12 +318,29 @@ def _left(case: Case, chosen: set[str]) -> list[Match]:
 
 
 @given(cases())
+def test_no_two_papers_of_an_edition_say_nearly_the_same_unless_both_are_followed(
+    case: Case,
+) -> None:
+    places = {p.id: p for p in composed(case).papers}
+    for one, paper in places.items():
+        for other in case.twins.get(one, frozenset()) & places.keys():
+            full = len(paper.similar) == 3 or len(places[other].similar) == 3
+            assert full or {paper.section, places[other].section} == {FOLLOWED}
+
+
+@given(cases())
+def test_what_is_named_below_a_paper_says_nearly_the_same(case: Case) -> None:
+    for paper in composed(case).papers:
+        assert {id_ for id_, _ in paper.similar} <= case.twins.get(paper.id, frozenset())
+
+
+@given(cases())
 def test_no_interest_gets_more_than_one_paper_beyond_another_that_has_more(case: Case) -> None:
     content = composed(case)
     counts = Counter(paper.section for paper in content.papers)
-    for m in _left(case, {paper.id for paper in content.papers}):
+    for m in _left(case, {id_ for id_, _ in content.pins}):
         quota = {i.name: i.quota for i in case.profile.interests}.get(m.section)
-        if m.section in {FOLLOWED, TRENDING} or (quota is not None and counts[m.section] >= quota):
+        if m.section in {FOLLOWED, *BY_VOTES} or (quota is not None and counts[m.section] >= quota):
             continue
         others = [n for name, n in counts.items() if name != FOLLOWED]
         assert all(n <= counts[m.section] + 1 for n in others)

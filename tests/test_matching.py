@@ -18,6 +18,7 @@ from digest.matching.vocabulary import Vocabulary
 from digest.model import (
     FOLLOWED,
     LIKED,
+    MOST_VOTED,
     TRENDING,
     Feedback,
     Floor,
@@ -319,7 +320,30 @@ def test_popular_papers_near_an_interest_are_trending_and_say_their_votes() -> N
 
 def test_a_reader_without_interests_gets_the_most_voted() -> None:
     found = rank("", popular=[BEES, SLIME, LASERS])
-    assert [("p:slime", TRENDING), ("p:bees", TRENDING)] == [*sections(found).items()]
+    assert [("p:slime", MOST_VOTED), ("p:bees", MOST_VOTED)] == [*sections(found).items()]
+
+
+ON_SAND = (
+    "How dry sand flows through a narrow gap between two plates, measured with a fast camera and "
+    "explained by the arches that the grains form and break again, over and over."
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are"),
+    [
+        (("Sand", ON_SAND), ("Grains in a gap", ON_SAND), True),
+        (("Sand", ON_SAND), ("Sand", ON_SAND.replace("fast camera", "laser")), True),
+        (("Sand", ON_SAND), ("Dry sand", "How sand dunes walk when the wind is dry."), False),
+        (("A long walk home", ""), ("A long walk home", ""), True),
+        (("Sand", ON_SAND), ("Ice cores", "Old air in deep ice."), False),
+    ],
+)
+def test_papers_that_say_nearly_the_same_are_twins(
+    one: tuple[str, str], other: tuple[str, str], are: bool
+) -> None:
+    found = prepared([Paper("a", *one), Paper("b", *other), *TODAY]).twins
+    assert ({"a": {"b"}, "b": {"a"}} if are else {}) == found
 
 
 def test_who_wants_no_trending_papers_gets_none() -> None:

@@ -15,11 +15,15 @@ from digest.errors import Broken
 from digest.links import Links
 from digest.matching.lexical import LexicalMatcher
 from digest.model import (
+    MISSED,
+    MOST_VOTED,
+    Announce,
     BadEntry,
     DeliveryState,
     EditionState,
     EndReason,
     Listing,
+    Reason,
     ReasonKind,
     SkipReason,
     SourceReport,
@@ -27,6 +31,7 @@ from digest.model import (
 )
 from digest.publish import Press, publish
 from digest.store import Database, deliveries, editions, papers, people, sources
+from digest.store import tables as t
 
 BEGIN = datetime(2026, 3, 2, 8, tzinfo=UTC)  # a Monday
 WEEK = timedelta(days=7)
@@ -309,3 +314,152 @@ def test_papers_that_came_in_are_read_once_for_all_that_follow(db, press, monkey
     publish(replace(press, matcher=Slow()), BEGIN + WEEK)
     assert stocked == [1, 2]
     assert {len(edition.content.papers) for edition in made(db)} == {2}
+
+
+# ---------------------------------------------------------------- what says nearly the same
+
+TWICE = (
+    "How dry sand flows through a narrow gap between two plates, measured with a fast camera and "
+    "explained by the arches that the grains form and break again, over and over."
+)
+
+
+def announce_texts(db: Database, at: datetime, *texts: tuple[str, str]) -> None:
+    found = [
+        Listing((f"arxiv:2603.{zlib.crc32(title.encode()) % 100_000:05}",), title, abstract)
+        for title, abstract in texts
+    ]
+    with db.writing() as tx:
+        papers.remember(tx, "arxiv", found, at)
+
+
+def test_a_text_sent_in_twice_takes_one_place_and_counts_as_received(db, press):
+    join(db, budget=2)
+    texts = [("Sand flow, measured", TWICE), ("Flow of sand explained", TWICE)]
+    announce_texts(db, BEGIN + DAY, *texts, ("Flow of water", "Rivers bend."))
+    publish(press, BEGIN + WEEK)
+    [edition] = made(db)
+    shown = {paper.id: paper.similar for paper in edition.content.papers}
+    assert sorted(map(len, shown.values())) == [0, 1]
+    with db.reading() as tx:
+        keys = papers.keys_of(tx, [id_ for id_, _ in edition.content.pins])
+        got = editions.already_received(tx, [(edition.subscriber_key, k) for k in keys.values()])
+    assert len(got) == 3
+
+
+def test_a_paper_that_was_named_below_another_never_comes_again(db, press):
+    join(db, trending=3)
+    texts = [("Sand flow, measured", TWICE), ("Flow of sand explained", TWICE)]
+    announce_texts(db, BEGIN + DAY, *texts)
+    publish(press, BEGIN + WEEK)
+    [first] = made(db)
+    [[named]] = [paper.similar for paper in first.content.papers]
+    popular = Listing((named[0],), "Sand", announce=Announce.LISTED, signals={"upvotes": 300.0})
+    with db.writing() as tx:
+        papers.remember(tx, "hf", [popular], BEGIN + WEEK + DAY)
+    announce(db, BEGIN + WEEK + DAY, "Flow of water")
+    publish(press, BEGIN + 2 * WEEK)
+    assert titles_of(db, made(db)[1]) == ["Flow of water"]
+
+
+# ---------------------------------------------------------------- what was missed
+
+
+def vote(db: Database, title: str, votes: float, at: datetime) -> None:
+    id_ = f"arxiv:2603.{zlib.crc32(title.encode()) % 100_000:05}"
+    listing = Listing((id_,), title, announce=Announce.LISTED, signals={"upvotes": votes})
+    with db.writing() as tx:
+        papers.remember(tx, "hf", [listing], at)
+
+
+def all_arrived(db: Database) -> None:
+    with db.writing() as tx:
+        tx.execute(t.deliveries.update().values(state=str(DeliveryState.ACCEPTED)))
+
+
+def missed(db: Database) -> list[list[tuple[str, list[Reason]]]]:
+    """For each edition: what was missed and is told now, with its reasons."""
+    return [
+        [(p.id, list(p.reasons)) for p in edition.content.papers if p.section == MISSED]
+        for edition in made(db)
+    ]
+
+
+def passed_by(db: Database, press: Press, **profile: object) -> str:
+    """A week in which `Flow of sand`, with two votes, did not fit into the letter; its id."""
+    join(db, budget=1, trending=3, **profile)
+    announce(db, BEGIN + DAY, "Flow and flow: flow of water", "Flow of sand")
+    vote(db, "Flow of sand", 2.0, BEGIN + 2 * DAY)
+    publish(press, BEGIN + WEEK)
+    all_arrived(db)
+    assert [titles_of(db, edition) for edition in made(db)] == [["Flow and flow: flow of water"]]
+    return f"arxiv:2603.{zlib.crc32(b'Flow of sand') % 100_000:05}"
+
+
+def test_a_paper_that_rose_after_a_letter_went_without_it_comes_once_and_says_so(db, press):
+    sand = passed_by(db, press)
+    vote(db, "Flow of sand", 120.0, BEGIN + WEEK + 3 * DAY)
+    publish(press, BEGIN + 2 * WEEK)
+    all_arrived(db)
+    vote(db, "Flow of sand", 400.0, BEGIN + 2 * WEEK + 3 * DAY)
+    publish(press, BEGIN + 3 * WEEK)
+    nothing, [(id_, reasons)], *later = missed(db)
+    assert (nothing, id_, later) == ([], sand, [[]])
+    assert reasons[:2] == [
+        Reason(ReasonKind.MISSED, "2026-03-09", "letter", 118.0),
+        Reason(ReasonKind.VOTES, value=120.0),
+    ]
+
+
+def test_the_day_of_the_letter_is_the_readers_own(db, press):
+    passed_by(db, press, zone="Pacific/Auckland", hour=7)
+    vote(db, "Flow of sand", 120.0, BEGIN + WEEK + 3 * DAY)
+    publish(press, BEGIN + 2 * WEEK)
+    first, _ = made(db)
+    [(_, reasons)] = missed(db)[1]
+    assert (first.window.until.day, reasons[0].what) == (8, "2026-03-09")
+
+
+@pytest.mark.parametrize(("then", "now"), [(2.0, 9.0), (30.0, 45.0)])
+def test_a_paper_that_won_few_votes_since_stays_where_it_was(db, press, then, now):
+    passed_by(db, press)
+    vote(db, "Flow of sand", then, BEGIN + 3 * DAY)
+    vote(db, "Flow of sand", now, BEGIN + WEEK + 3 * DAY)
+    publish(press, BEGIN + 2 * WEEK)
+    assert missed(db) == [[], []]
+    assert made(db)[1].content.papers == ()
+
+
+def test_what_was_missed_shares_the_trending_allowance(db, press):
+    join(db, budget=5, trending=1)
+    titles = [f"Of bread {word}" for word in ("alpha", "beta", "gamma")]
+    announce(db, BEGIN + DAY, *titles)
+    publish(press, BEGIN + WEEK)
+    for title in titles:
+        vote(db, title, 1.0, BEGIN + WEEK)
+        vote(db, title, 90.0, BEGIN + WEEK + 3 * DAY)
+    with db.writing() as tx:
+        tx.execute(t.profiles.update().values(document={"trending": 1}))
+    publish(press, BEGIN + 2 * WEEK)
+    [[], [(_, reasons)]] = missed(db)
+    assert reasons[0] == Reason(ReasonKind.MISSED, "2026-03-09", "", 89.0)
+
+
+def test_votes_of_the_days_before_nobody_looked_are_not_called_won(db, press):
+    passed_by(db, press)
+    with db.writing() as tx:
+        tx.execute(t.signals.delete())
+    vote(db, "Flow of sand", 100.0, BEGIN + WEEK + DAY)
+    vote(db, "Flow of sand", 104.0, BEGIN + WEEK + 4 * DAY)
+    publish(press, BEGIN + 2 * WEEK)
+    assert missed(db) == [[], []]
+
+
+def test_a_reader_without_any_signal_gets_what_is_trending_and_is_told_why(db, press):
+    join(db, interest=[], trending=2)
+    announce(db, BEGIN + DAY, "Flow of water", "Of bread")
+    vote(db, "Of bread", 7.0, BEGIN + 2 * DAY)
+    publish(press, BEGIN + WEEK)
+    [edition] = made(db)
+    assert [p.section for p in edition.content.papers] == [MOST_VOTED]
+    assert edition.content.notices[0].startswith("You have named no interest and no author yet")

@@ -28,9 +28,11 @@ from digest.errors import Broken, ConfigError, Refused, SourceError
 from digest.explain import Fate, explain
 from digest.links import Links
 from digest.matching import Matcher
+from digest.matching.missed import Closed
 from digest.model import (
     DeliveryState,
     Edition,
+    EditionState,
     Feedback,
     Letter,
     OutcomeKind,
@@ -377,10 +379,13 @@ class App:
         nobody = Subscriber(0, "you@localhost", SubscriberState.ACTIVE, kind, since)
         made: list[Edition] = []
         sent: set[str] = set()
+        closed: list[Closed] = []
         while (until := cadence.next_due(kind, since)) <= now:
             window, since = Window(since, until), until
-            made.append(draft(self.press, Due(nobody, document), window, until, sent).edition)
+            due = Due(nobody, document)
+            made.append(draft(self.press, due, window, until, sent, closed).edition)
             sent.update(id_ for id_, _ in made[-1].content.pins)
+            closed.append(Closed(window, made[-1].state is EditionState.QUEUED))
         return made
 
     def subscriber(self, email: str) -> Subscriber:

@@ -51,6 +51,11 @@ class Prepared(Protocol):
         """For each reader the best `top` papers of the window, as (id, score), floor or not."""
         ...
 
+    @property
+    def twins(self) -> Mapping[str, frozenset[str]]:
+        """{paper: others that say nearly the same}, by id; most papers are not in it."""
+        ...
+
 
 class Matcher(Protocol):
     """The contract of a way to match."""

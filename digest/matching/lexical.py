@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
 from digest.matching import Matcher, Ranking, Reader
 from digest.matching.meeting import WORTH, Pace
-from digest.matching.picking import FOLLOW, POPULAR, Pick, Picked, Picker, votes
+from digest.matching.picking import FOLLOW, POPULAR, Pick, Picked, Picker, has_bounds, votes
 from digest.matching.reasons import Explainer, Why
 from digest.matching.scoring import NEAR, Block, Held
 from digest.matching.space import Space
+from digest.matching.twins import find_twins
 from digest.matching.vocabulary import Vocabulary
 from digest.matching.wishes import Asked, Examples, read
-from digest.model import FOLLOWED, TRENDING, Match, Paper
+from digest.model import FOLLOWED, MOST_VOTED, TRENDING, Match, Paper
 from digest.profiles.query import Everything, parse_query
 from digest.profiles.shelf import Shelf, members
 
@@ -97,6 +99,15 @@ class LexicalPrepared:
         for answer in self._each(readers, ordered, whole=True):
             yield [] if isinstance(answer, str) else answer
 
+    @cached_property
+    def twins(self) -> Mapping[str, frozenset[str]]:
+        """{paper: others that say nearly the same}, by id."""
+        papers = self._shelf.papers
+        return {
+            papers[one].id: frozenset(papers[other].id for other in others)
+            for one, others in find_twins(self._space).items()
+        }
+
     def _each(
         self, readers: Sequence[Reader], answer: Callable[[_Batch, int], T], *, whole: bool
     ) -> Iterator[T | str]:
@@ -175,7 +186,9 @@ def _ranking(matches: tuple[Match, ...], picked: Picked) -> Ranking:
 def _section(asked: Asked, pick: Pick) -> str:
     if pick.wish == FOLLOW:
         return FOLLOWED
-    return TRENDING if pick.wish == POPULAR else asked.wishes[pick.wish].section
+    if pick.wish == POPULAR:
+        return TRENDING if has_bounds(asked) else MOST_VOTED
+    return asked.wishes[pick.wish].section
 
 
 def _score(z: float) -> float:

@@ -176,7 +176,7 @@ class Picker:
         near = np.zeros(len(there), np.float32)
         pull = self._votes[papers[there]]
         kept = free[there]
-        if asked.wishes and not any(wish.everything for wish in asked.wishes):
+        if has_bounds(asked):
             near = np.where(met[:, there], FLOORS[Floor.NORMAL], z[:, there]).max(axis=0)
             pull = pull * np.minimum(near, FLOORS[Floor.NORMAL])
             kept = kept & (near >= NEAR)
@@ -189,6 +189,11 @@ class Picker:
 def _places(papers: Papers, some: Sequence[int] | Papers) -> Papers:
     """Where some of `papers`, which rise, are among them."""
     return np.searchsorted(papers, some)
+
+
+def has_bounds(asked: Asked) -> bool:
+    """True where there is something to be near: some interest, and none that wants all."""
+    return bool(asked.wishes) and not any(wish.everything for wish in asked.wishes)
 
 
 def votes(paper: Paper) -> float:

@@ -148,6 +148,11 @@ class Space:
         second = common * _sums(self.mentions.multiply(self.mentions), axis=0) / holding
         return mean.astype(np.float32), np.maximum(second - mean**2, 0).astype(np.float32)
 
+    @property
+    def window_codes(self) -> Codes:
+        """The code of each window column."""
+        return self.codes[self._code_rows]
+
     def spelled(self, column: int) -> tuple[str, ...]:
         """The stem, or the two stems, of a column."""
         return self.vocabulary.spelled(int(self.codes[self._code_rows[column]]))

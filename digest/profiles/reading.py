@@ -12,9 +12,9 @@ from zoneinfo import available_timezones
 
 from digest.errors import ProfileError
 from digest.model import (
+    BY_VOTES,
     FOLLOWED,
     LIKED,
-    TRENDING,
     WEEKDAYS,
     Cadence,
     Floor,
@@ -41,7 +41,7 @@ TOP_TABLES = ("interest", "follow", "mute")
 INTEREST = ("name", "query", "terms", "seeds", "quota")
 FOLLOW = ("authors",)
 MUTE = ("terms", "authors", "categories")
-RESERVED = (FOLLOWED, LIKED, TRENDING)
+RESERVED = (FOLLOWED, LIKED, *sorted(BY_VOTES))
 
 WEIGHTED = re.compile(r"(.*\S)\s*\^\s*(\S+)", re.S)
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

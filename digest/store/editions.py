@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, tuple_
+from sqlalchemy import and_, delete, func, insert, or_, select, tuple_
 
 from digest.model import (
     Content,
@@ -34,6 +34,8 @@ RETURNS = (
     *(DeliveryState.FAILED, DeliveryState.BOUNCED),
 )
 """Deliveries that ended so leave their papers to the person's next edition."""
+LOOKED_AT = (str(SkipReason.NOTHING_GOOD_ENOUGH), str(SkipReason.NO_NEW_PAPERS))
+"""Editions skipped so had their papers weighed, and no letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,23 @@ def covering(tx: Tx, subscriber: int, at: datetime) -> Edition | None:
     inside = and_(e.subscriber == subscriber, e.since <= at, e.until > at)
     row = tx.execute(_question().where(inside)).one_or_none()
     return _edition(row) if row else None
+
+
+def closed(
+    tx: Tx, subscribers: Collection[int], since: datetime
+) -> dict[int, list[tuple[Window, bool]]]:
+    """{person: their windows that closed after `since`, and whether a letter of it reached them}.
+    Left out are those whose letter is still on its way or came back, and those for which no paper
+    was looked at."""
+    d = t.deliveries.c
+    joined = t.editions.outerjoin(t.deliveries, d.edition == e.key)
+    question = select(e.subscriber, e.since, e.until, e.reason, d.state).select_from(joined)
+    told = or_(d.state == str(DeliveryState.ACCEPTED), e.reason.in_(LOOKED_AT))
+    found: dict[int, list[tuple[Window, bool]]] = defaultdict(list)
+    for part in chunks(subscribers):
+        for row in tx.execute(question.where(e.subscriber.in_(part), e.until > since, told)):
+            found[row.subscriber].append((Window(row.since, row.until), row.state is not None))
+    return found
 
 
 def counts(tx: Tx, since: datetime | None = None) -> dict[str, int]:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from digest.matching import Matcher, Ranking, Reader, scoring
 from digest.matching.lexical import LexicalMatcher
 from digest.model import (
+    BY_VOTES,
     FOLLOWED,
     LIKED,
-    TRENDING,
+    MOST_VOTED,
     Feedback,
     Floor,
     Interest,
@@ -144,6 +145,11 @@ def open_to_all(interest: Interest) -> bool:
     )
 
 
+def asks_for_nothing_near(reader: Reader) -> bool:
+    interests = reader.profile.interests
+    return not interests or any(map(open_to_all, interests))
+
+
 def check(ranking: Ranking, reader: Reader, fresh: list[Paper], popular: list[Paper]) -> None:
     assert "" == ranking.error
     ids = [match.paper.id for match in ranking.matches]
@@ -153,15 +159,16 @@ def check(ranking: Ranking, reader: Reader, fresh: list[Paper], popular: list[Pa
     inside = {p.id for p in fresh if wanted is None or wanted.since <= p.first_seen < wanted.until}  # type: ignore[operator]
     assert len(inside) == ranking.considered
     for match in ranking.matches:
-        assert match.section in {FOLLOWED, LIKED, TRENDING, *sections}
-        assert match.section == TRENDING or match.paper.id in inside
-        assert match.section != TRENDING or match.paper in popular
+        assert match.section in {FOLLOWED, LIKED, *BY_VOTES, *sections}
+        assert match.section in BY_VOTES or match.paper.id in inside
+        assert match.section not in BY_VOTES or match.paper in popular
+        assert match.section != MOST_VOTED or asks_for_nothing_near(reader)
         assert 0 <= match.score <= 1
-        assert match.reasons or match.section == TRENDING
+        assert match.reasons
         assert len(match.reasons) <= 4
         for reason in match.reasons:
             assert is_true(reason, match, reader), reason
-    own = [match.score for match in ranking.matches if match.section != TRENDING]
+    own = [match.score for match in ranking.matches if match.section not in BY_VOTES]
     assert sorted(own, reverse=True) == own
 
 

@@ -85,7 +85,7 @@ def test_nothing_is_sent_twice_and_nothing_is_lost(when: list[int]) -> None:
         with press.db.reading() as tx:
             made = editions.listed(tx)
             stored = papers.listed(tx, 0)
-    sent = Counter(paper.id for edition in made for paper in edition.content.papers)
+    sent = Counter(id_ for edition in made for id_, _ in edition.content.pins)
     numbers = {f"{n:05}" for n in range(WORKS)}
     assert len(stored) == WORKS
     assert {id_[-5:] for paper in stored for id_ in (paper.id, *paper.other_ids)} >= numbers

@@ -23,6 +23,7 @@ from digest.store.papers.read import (
     listed,
     pinned,
     trending,
+    vote_counts,
     walk,
 )
 from digest.store.papers.remember import Remembered, keep, remember
@@ -48,5 +49,6 @@ __all__ = [
     "pinned",
     "remember",
     "trending",
+    "vote_counts",
     "walk",
 ]

@@ -98,6 +98,17 @@ def trending(tx: Tx, window: Window, limit: int) -> list[Paper]:
     return sorted(by_keys(tx, votes), key=lambda p: (-votes[p.key], p.id))
 
 
+def vote_counts(tx: Tx, keys: Collection[int]) -> dict[int, list[tuple[datetime, float]]]:
+    """{row of a paper: (when its upvotes were counted, how many), oldest first}; one a day."""
+    s = t.signals.c
+    found: dict[int, list[tuple[datetime, float]]] = defaultdict(list)
+    question = select(s.paper, s.at, s.value).where(s.name == "upvotes").order_by(s.day)
+    for part in chunks(keys):
+        for row in tx.execute(question.where(s.paper.in_(part))):
+            found[row.paper].append((row.at, row.value))
+    return found
+
+
 def listed(tx: Tx, limit: int, offset: int = 0) -> list[Paper]:
     """Papers newest first, as `paper list` shows them; limit 0 is all."""
     order = t.papers.c.first_seen.desc().nulls_last(), t.papers.c.key.desc()
