@@ -4,7 +4,7 @@ Start reading here:
     model.py      the words: every value the rooms hand each other
     ingest.py     verb 1: ask every source, judge its health, remember new papers
     subscribe.py  verb 2: people come, change their minds, pause and leave
-    publish.py    verb 3: match and compose: an edition for each person who is due
+    publish/      verb 3: match and compose: an edition for each person who is due
     deliver.py    verb 4: lease, render, send, record the outcome
     app/          the root: settings become concrete parts; the clock enters here
 """
