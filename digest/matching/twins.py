@@ -14,7 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from digest.matching.space import Matrix, Space
+from digest.matching.meeting import Matrix
+from digest.matching.space import Space
 from digest.matching.vocabulary import single
 
 SAME = 0.5  # cosine of title and abstract; how it was chosen: docs/matching.md
