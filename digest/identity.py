@@ -5,9 +5,12 @@ An id is `scheme:value`. Strong schemes name one work each (`arxiv`, `doi`, any 
 id beside strong ones, by which records meet that share none.
 
 How sure the last resort is: two records with the same fingerprint have the same title, letter
-for letter but for case, accents, punctuation and spacing, and a first author of the same surname.
-Records without authors, or with a title under 15 letters, get no weak id, and a `sha` that also
-holds where they were found, so that two "Editorial"s stay two.
+for letter but for case, accents, punctuation and spacing, and a first author of the same surname;
+and they are one work only if half of the shorter list of authors is in the longer, and no registry
+gave them two ids. Records without authors, or with a title under 15 letters, get no weak id, and a
+`sha` that also holds where they were found, so that two "Editorial"s stay two. Of 13,911 arXiv
+papers, all of them different works by their numbers, two pairs have one fingerprint, and both are
+a text that its authors submitted anew (docs/decisions/0021).
 """
 
 from __future__ import annotations
@@ -45,6 +48,10 @@ _BIORXIV_OLD = re.compile(
 _PREPRINT = re.compile(
     r"^(10\.(?:1101|64898)/(?:\d{4}\.\d\d\.\d\d\.)?\d{6,8})(?:v\d+)?(?:[./?#].*)?$"
 )
+_PREPRINT_SERVERS = re.compile(  # not journals: their DOI and the journal's may be of one work
+    r"10\.(?:21203/rs\.|20944/preprints|26434/chemrxiv|31234/osf|31219/osf|31235/osf|31222/osf"
+    r"|31223/|36227/techrxiv|2139/ssrn|22541/au\.|7287/peerj\.preprints|1590/scielopreprints)"
+)
 _SHA = re.compile(r"(?:sha|ta):[0-9a-f]{16}")
 _GENERIC = re.compile(r"([a-z][a-z0-9_-]{1,15}):([^\s:/][^\s]{0,199})", re.I)
 _NO_SCHEME = {"http", "https", "ftp", "file", "mailto", "javascript", "data", "doi", "arxiv", "oai"}
@@ -77,6 +84,25 @@ def versioned(text: str) -> tuple[str | None, int | None]:
 def scheme(id_: str) -> str:
     """`arxiv` of `arxiv:2410.16794`."""
     return id_.partition(":")[0]
+
+
+def registry(id_: str) -> str:
+    """Who gave this id, and would give one work one id only: two arXiv numbers are two works, as
+    are two DOIs of journals or two of one preprint server. A preprint's and a journal's may be of
+    one work."""
+    kind, _, value = id_.partition(":")
+    if kind != "doi":
+        return kind
+    if _PREPRINT.fullmatch(value):
+        return "doi of biorxiv"
+    server = _PREPRINT_SERVERS.match(value)
+    return f"doi of {server[0]}" if server else kind
+
+
+def may_be_one(authors: Sequence[str], others: Sequence[str]) -> bool:
+    """True where half of the shorter list's surnames are in the longer, or a list is missing."""
+    mine, theirs = set(map(surname, authors)), set(map(surname, others))
+    return 2 * len(mine & theirs) >= min(len(mine), len(theirs))
 
 
 def is_weak(id_: str) -> bool:
@@ -131,9 +157,9 @@ def fold(listings: Sequence[Listing]) -> list[Listing]:
     """One listing for each work of a batch, in order of first appearance.
 
     Works are one where they share a strong id, or a weak one and have no two different ids of
-    the same scheme. The highest version's text wins; what it lacks comes from the others; ids,
-    categories and links are united; of each signal the highest value stays; a work that is new
-    anywhere is new.
+    the same registry, and authors in common. The highest version's text wins; what it lacks comes
+    from the others; ids, categories and links are united; of each signal the highest value stays;
+    a work that is new anywhere is new.
     """
     groups = _by_weak(_by_strong(listings))
     return [_one(group) for group in groups]
@@ -210,16 +236,22 @@ def _by_weak(groups: list[list[Listing]]) -> list[list[Listing]]:
 
 
 def _contradict(one: Iterable[Listing], other: Iterable[Listing]) -> bool:
-    """Two different ids of one scheme are two works."""
-    mine, theirs = _schemes(one), _schemes(other)
-    return any(mine[kind] != theirs[kind] for kind in mine.keys() & theirs.keys())
+    """Two different ids of one registry are two works, and so are those of other people."""
+    mine, theirs = _by_registry(one), _by_registry(other)
+    if any(mine[giver] != theirs[giver] for giver in mine.keys() & theirs.keys()):
+        return True
+    return not may_be_one(_authors(one), _authors(other))
 
 
-def _schemes(group: Iterable[Listing]) -> dict[str, set[str]]:
+def _by_registry(group: Iterable[Listing]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for id_ in (id_ for item in group for id_ in item.ids if not is_weak(id_)):
-        found.setdefault(scheme(id_), set()).add(id_)
+        found.setdefault(registry(id_), set()).add(id_)
     return found
+
+
+def _authors(group: Iterable[Listing]) -> tuple[str, ...]:
+    return next((item.authors for item in group if item.authors), ())
 
 
 _WORTH = {

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +15,7 @@ from hypothesis import strategies as st
 
 from digest import identity
 from digest.model import Announce, Listing
+from digest.text import split_authors
 
 SPELLINGS = {
     "arxiv:2410.16794": [
@@ -162,6 +168,73 @@ def test_two_numbers_of_one_scheme_are_two_works_whatever_their_titles() -> None
     one = Listing(("arxiv:2410.00001", "ta:aaaaaaaaaaaaaaaa"), "Same")
     two = Listing(("arxiv:2410.00002", "ta:aaaaaaaaaaaaaaaa"), "Same")
     assert identity.fold([one, two]) == [one, two]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "works"),
+    [
+        ("doi:10.1101/2025.09.14.600001", "doi:10.1038/s41586-025-1", 1),
+        ("doi:10.64898/2025.09.14.600001", "pmid:7", 1),
+        ("doi:10.21203/rs.3.rs-1", "doi:10.1038/s41586-025-1", 1),
+        ("doi:10.1101/2025.09.14.600001", "doi:10.2139/ssrn.1", 1),
+        ("arxiv:2410.00001", "doi:10.1038/s41586-025-1", 1),
+        ("doi:10.1101/2025.09.14.600001", "doi:10.64898/2025.09.14.600002", 2),
+        ("doi:10.1101/gr.279.1", "doi:10.1038/s41586-025-1", 2),  # a journal of the same publisher
+        ("doi:10.1016/j.cell.2025.1", "doi:10.1038/s41586-025-1", 2),
+    ],
+)
+def test_a_preprint_and_a_journals_article_of_one_title_are_one_work(
+    one: str, other: str, works: int
+) -> None:
+    title, authors = "A title that is long enough", ("Jane Doe", "Ada Lovelace")
+    shown = [
+        Listing(identity.complete([id_], title, authors), title, authors=authors)
+        for id_ in (one, other)
+    ]
+    assert len(identity.fold(shown)) == works
+
+
+@pytest.mark.parametrize(
+    ("others", "works"),
+    [
+        (("J. Doe", "A. Lovelace", "Someone Else", "Yet Another"), 1),
+        (("Jane Doe",), 1),
+        (("John Doe", "Someone Else", "Yet Another"), 2),
+    ],
+)
+def test_one_title_by_other_people_is_another_work(others: tuple[str, ...], works: int) -> None:
+    title = "A title that is long enough"
+    mine = ("Jane Doe", "Ada Lovelace", "Charles Babbage")
+    shown = [
+        Listing(identity.complete([id_], title, by), title, authors=by)
+        for id_, by in (("arxiv:2410.00001", mine), ("doi:10.1/x", others))
+    ]
+    assert len(identity.fold(shown)) == works
+
+
+def test_of_real_works_next_to_none_are_taken_for_one_by_title_and_authors(shared: Path) -> None:
+    met: dict[str, list[tuple[str, ...]]] = {}
+    works = 0
+    for row in real_works(shared):
+        works += 1
+        authors = split_authors(row["authors"])
+        met.setdefault(identity.title_key(row["title"], authors), []).append(authors)
+    met.pop("", None)
+    wrong = [by for by in met.values() if len(by) > 1 and identity.may_be_one(by[0], by[1])]
+    assert works > 13_000
+    assert len(wrong) / works < 2e-4
+
+
+def real_works(shared: Path) -> Iterable[Any]:
+    """Each arXiv number of the real papers once: all of them are different works."""
+    seen = set()
+    files = [*(shared / "data/arxiv").glob("*.gz"), shared / "data/authors/profile_papers.jsonl.gz"]
+    for path in files:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                if row["id"] not in seen:
+                    seen.add(row["id"])
+                    yield row
 
 
 def test_folding_keeps_the_order_of_first_appearance() -> None:

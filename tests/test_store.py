@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import inspect
 
+from digest import identity
 from digest.errors import Broken
 from digest.model import (
     Announce,
@@ -350,6 +351,45 @@ def test_a_confirmation_goes_only_to_people_who_have_not_confirmed(db):
         people.confirm(tx, bob.key, NOW, NOW + HOUR)
         deliveries.enqueue(tx, LetterKind.CONFIRMATION, bob.key, bob.email, "<d@x>", NOW)
     assert claim(db, token="t2") == []
+
+
+PREPRINT, JOURNAL = "doi:10.1101/2026.03.01.600001", "doi:10.1038/s41586-026-1"
+
+
+def titled(id_: str, *authors: str) -> Listing:
+    title = "A title that is long enough to be told by"
+    return Listing(identity.complete([id_], title, authors), title, authors=authors)
+
+
+def test_a_journals_article_of_a_preprint_that_was_sent_is_the_work_that_was_sent(db):
+    ada = person(db)
+    with db.writing() as tx:
+        papers.remember(tx, "biorxiv", [titled(PREPRINT, "Jane Doe", "Ada L")], NOW)
+    edition_for(db, ada, (PREPRINT,))
+    with db.writing() as tx:
+        done = papers.remember(tx, "nature", [titled(JOURNAL, "J. Doe", "A. L", "B. C")], NOW)
+    with db.reading() as tx:
+        found = papers.find(tx, [PREPRINT, JOURNAL])
+        sent = editions.received(tx, [ada.key])
+    assert done.new == 0
+    assert found[PREPRINT] == found[JOURNAL]
+    assert sent == {ada.key: frozenset({found[JOURNAL].id})}
+
+
+def test_works_of_one_title_by_other_people_stay_two(db):
+    with db.writing() as tx:
+        papers.remember(tx, "biorxiv", [titled(PREPRINT, "Jane Doe", "Ada L", "Bob M")], NOW)
+        done = papers.remember(tx, "nature", [titled(JOURNAL, "J. Doe", "X Y", "Z W")], NOW)
+    assert (done.new, done.merged) == (1, 0)
+
+
+def test_two_that_were_stored_apart_become_one_when_one_of_them_is_shown_again(db):
+    one, other = titled(PREPRINT, "Jane Doe"), titled(JOURNAL, "Jane Doe")
+    with db.writing() as tx:
+        papers.remember(tx, "biorxiv", [one], NOW)
+        papers.remember(tx, "nature", [replace(other, ids=(JOURNAL,))], NOW)
+        again = papers.remember(tx, "nature", [other], NOW + HOUR)
+    assert (again.new, again.merged) == (0, 1)
 
 
 def test_erasing_forgets_the_address_and_keeps_the_count(db):
