@@ -3,13 +3,17 @@ again with the very papers of that window. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from digest import cadence
+from digest.matching.picking import score_of
+from digest.matching.scoring import FLOORS
 from digest.model import (
+    BY_VOTES,
+    Delivery,
     DeliveryState,
     Edition,
     EditionState,
@@ -28,13 +32,17 @@ from digest.publish import Press, Standing, draft, standing
 from digest.render import reason_words
 from digest.store import deliveries, editions, people
 from digest.store.people import Due
+from digest.store.sources import Health
 
 
 class FateKind(StrEnum):
+    NOT_INGESTED = "not_ingested"  # no source of this site has announced it
     SENT = "sent"
+    FOLDED = "folded"  # named below another paper that says nearly the same
     ON_ITS_WAY = "on_its_way"  # in an edition whose letter was not accepted (yet)
     NOT_DELIVERED = "not_delivered"  # in an edition whose letter never arrived
     WILL_COME = "will_come"  # in the open window, and good enough as things stand
+    PAUSED = "paused"  # the same, once a pause is over
     NOT_CONFIRMED = "not_confirmed"
     ENDED = "ended"
     BEFORE_FIRST_WINDOW = "before_first_window"
@@ -46,7 +54,10 @@ class FateKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one paper for one reader. `words` is a sentence, `reasons` why it matches."""
+    """What became of one paper for one reader. `words` is a sentence, `reasons` why it matches.
+
+    `into`: the paper that it is named below; `score` and `floor`: from 0 to 1.
+    """
 
     kind: FateKind
     words: str
@@ -54,6 +65,22 @@ class Fate:
     edition: int | None = None
     rank: int | None = None  # among what was good enough, or else among all new papers, from 1
     score: float | None = None
+    floor: float | None = None
+    into: str | None = None
+
+
+def never_announced(health: Mapping[str, Health], sources: Sequence[str], paper: str) -> Fate:
+    """The fate of a paper that no source of this site has shown. `health`: of those asked."""
+    asked = [
+        f"{name} was last asked on {health[name].checked_at:%d %B %Y} ({health[name].verdict})"
+        if name in health and health[name].checked_at
+        else f"{name} has never been asked"
+        for name in sources
+    ]
+    said = "; ".join(asked) or "there is no source yet, see `digest source add`"
+    return Fate(
+        FateKind.NOT_INGESTED, f"{paper} was never announced by a source of this site: {said}"
+    )
 
 
 def explain(press: Press, person: Subscriber, paper: Paper, now: datetime) -> Fate:
@@ -62,7 +89,7 @@ def explain(press: Press, person: Subscriber, paper: Paper, now: datetime) -> Fa
         got = editions.containing(tx, person.key, paper.key)
         letter = deliveries.of_editions(tx, [got.key]).get(got.key) if got else None
     if got is not None:
-        return _received(got, paper, letter.state if letter else None)
+        return _received(got, paper, letter)
     assert paper.first_seen is not None
     if person.state is SubscriberState.PENDING:
         return Fate(FateKind.NOT_CONFIRMED, f"{person.email} has not confirmed yet")
@@ -83,7 +110,7 @@ def explain(press: Press, person: Subscriber, paper: Paper, now: datetime) -> Fa
 
 
 def _entry(edition: Edition, paper: Paper) -> tuple[tuple[str, ...], float | None] | None:
-    """(why the paper is in the edition, its score), or None where it is not."""
+    """(why the paper is in the edition, its score), or None where it has no place there."""
     ids = {paper.id, *paper.other_ids}
     entry = next((p for p in edition.content.papers if p.id in ids), None)
     if entry is None:
@@ -91,13 +118,29 @@ def _entry(edition: Edition, paper: Paper) -> tuple[tuple[str, ...], float | Non
     return tuple(reason_words(reason) for reason in entry.reasons), entry.score
 
 
-def _received(edition: Edition, paper: Paper, state: DeliveryState | None) -> Fate:
+def _above(edition: Edition, paper: Paper) -> str:
+    """The paper of the edition below which this one is named; "" where there is none."""
+    ids = {paper.id, *paper.other_ids}
+    below = ((p.id, {id_ for id_, _ in p.similar}) for p in edition.content.papers)
+    return next((above for above, named in below if ids & named), "")
+
+
+def _received(edition: Edition, paper: Paper, letter: Delivery | None) -> Fate:
     why, score = _entry(edition, paper) or ((), None)
-    if state is DeliveryState.ACCEPTED:
-        words = f"sent in edition {edition.key}, made on {edition.made_at:%d %B %Y}"
-        return Fate(FateKind.SENT, words, why, edition.key, score=score)
-    words = f"in edition {edition.key}; its letter is {state}: see `digest delivery list`"
-    return Fate(FateKind.ON_ITS_WAY, words, why, edition.key, score=score)
+    kind, words = _how_far(edition, letter)
+    if into := _above(edition, paper):
+        what = f"named below {into}, which says nearly the same: {words}"
+        return Fate(FateKind.FOLDED, what, edition=edition.key, into=into)
+    return Fate(kind, words, why, edition.key, score=score)
+
+
+def _how_far(edition: Edition, letter: Delivery | None) -> tuple[FateKind, str]:
+    """How far the letter of an edition has come."""
+    if letter is None or letter.state is not DeliveryState.ACCEPTED:
+        state = letter.state if letter else "gone"
+        words = f"in edition {edition.key}; its letter is {state}: see `digest delivery list`"
+        return FateKind.ON_ITS_WAY, words
+    return FateKind.SENT, f"sent in edition {edition.key}, made on {edition.made_at:%d %B %Y}"
 
 
 def _too_early(person: Subscriber, paper: Paper) -> Fate:
@@ -142,10 +185,16 @@ def _still_open(press: Press, person: Subscriber, paper: Paper, now: datetime) -
     made = draft(press, due, window, now).edition
     if made.reason in {SkipReason.SUPPRESSED, SkipReason.PROFILE_FAILED}:
         return Fate(FateKind.SKIPPED, f"the next edition will be skipped: {made.reason}")
-    pause = " (paused until then)" if person.state is SubscriberState.PAUSED else ""
-    when = f"the edition of {closes:%d %B %Y %H:%M}Z{pause}"
+    paused = person.state is SubscriberState.PAUSED
+    when = f"the edition of {closes:%d %B %Y %H:%M}Z{' (paused until then)' if paused else ''}"
     if (entry := _entry(made, paper)) is not None:
-        return Fate(FateKind.WILL_COME, f"as things stand it will be in {when}", *entry[:1])
+        kind = FateKind.PAUSED if paused else FateKind.WILL_COME
+        return Fate(kind, f"as things stand it will be in {when}", *entry[:1], score=entry[1])
+    if into := _above(made, paper):
+        what = (
+            f"as things stand it will be named in {when}, below {into}, which says nearly the same"
+        )
+        return Fate(FateKind.FOLDED, what, into=into)
     return _ranked(standing(press, due, window), paper, when, None)
 
 
@@ -167,16 +216,28 @@ def _ranked(stands: Standing | None, paper: Paper, where: str, edition: int | No
     matches = stands.ranking.matches
     for rank, match in enumerate(matches, 1):
         if match.paper.id == paper.id:
-            return _over_budget(match, rank, where, edition)
+            return _over_budget(stands.profile, match, rank, where, edition)
     if muted := next(_mutes(stands.profile, paper), None):
         return Fate(FateKind.MUTED, f"not in {where}: the profile mutes {muted}", edition=edition)
     return _too_far(stands, paper, where, edition)
 
 
-def _over_budget(match: Match, rank: int, where: str, edition: int | None) -> Fate:
+def _over_budget(
+    profile: Profile, match: Match, rank: int, where: str, edition: int | None
+) -> Fate:
     why = tuple(reason_words(reason) for reason in match.reasons)
-    words = f"good enough for {where}, at rank {rank}, but beyond the budget or a quota"
+    words = f"good enough for {where}, at rank {rank}, but beyond {_bound(profile, match.section)}"
     return Fate(FateKind.OVER_BUDGET, words, why, edition, rank, match.score)
+
+
+def _bound(profile: Profile, section: str) -> str:
+    """What may have kept a paper of this section out."""
+    if section in BY_VOTES:
+        return f"the {profile.trending} trending ones, or the budget of {profile.budget}"
+    quota = next((i.quota for i in profile.interests if i.name == section), None)
+    if quota is None:
+        return f"the budget of {profile.budget}"
+    return f"the quota of {quota} of {section!r}, or the budget of {profile.budget}"
 
 
 def _mutes(profile: Profile, paper: Paper) -> Iterator[str]:
@@ -188,17 +249,20 @@ def _mutes(profile: Profile, paper: Paper) -> Iterator[str]:
 
 
 def _too_far(stands: Standing, paper: Paper, where: str, edition: int | None) -> Fate:
-    profile = stands.profile
-    rank = stands.order.index(paper.id) + 1 if paper.id in stands.order else None
+    profile, score = stands.profile, stands.order.get(paper.id)
+    rank = list(stands.order).index(paper.id) + 1 if score is not None else None
+    floor = score_of(FLOORS[profile.floor]) if score is not None else None
     unmet = [interest.name for interest in profile.interests if not _asks_for(interest, paper)]
     if unmet and len(unmet) == len(profile.interests):
         why = f"it does not meet the query of {', '.join(map(repr, unmet))}"
-    elif rank is None:
+    elif score is None or floor is None:
         why = "the profile asks for nothing like it"
     else:
-        place = f"it is number {rank} of {stands.ranking.considered} new papers"
-        why = f"{place}, below the profile's floor ({profile.floor})"
-    return Fate(FateKind.NOT_GOOD_ENOUGH, f"not in {where}: {why}", edition=edition, rank=rank)
+        place = f"it is number {rank} of {stands.ranking.considered} new papers, with a score of"
+        short = f"{floor - score:.2f} below the profile's floor ({profile.floor}, {floor:.2f})"
+        why = f"{place} {score:.2f}, {short}"
+    words = f"not in {where}: {why}"
+    return Fate(FateKind.NOT_GOOD_ENOUGH, words, (), edition, rank, score, floor)
 
 
 def _asks_for(interest: Interest, paper: Paper) -> bool:

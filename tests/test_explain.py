@@ -141,9 +141,10 @@ def test_a_paper_below_the_floor_has_its_place_among_all(site: Site) -> None:
     found = fate(site, FAR)
     assert found["kind"] == FateKind.NOT_GOOD_ENOUGH
     assert (
-        f"it is number {found['rank']} of 60 new papers, below the profile's floor"
-        in found["words"]
+        f"it is number {found['rank']} of 60 new papers, with a score of {found['score']:.2f}, "
+        f"{0.5 - found['score']:.2f} below the profile's floor (normal, 0.50)" in found["words"]
     )
+    assert found["floor"] == 0.5
     assert "by the profile as it is now" in found["words"]
 
 
@@ -173,7 +174,7 @@ def test_a_paper_for_a_profile_that_cannot_be_read(site: Site) -> None:
 def test_a_paper_for_somebody_who_paused(site: Site) -> None:
     site("subscriber", "pause", ADA, "--until", "2026-04-01")
     found = fate(site)
-    assert found["kind"] == FateKind.WILL_COME
+    assert found["kind"] == FateKind.PAUSED
     assert "06 April 2026 06:00Z (paused until then)" in found["words"]
 
 
@@ -181,9 +182,26 @@ def test_any_spelling_of_the_paper_will_do(site: Site) -> None:
     assert fate(site, "https://arxiv.org/abs/9912.01000v4") == fate(site, BEST)
 
 
-def test_an_unknown_paper_is_refused(site: Site) -> None:
-    said = site("explain", ADA, "1234.56789")
-    assert (said.code, "never announced by a source of this site" in said.fault) == (2, True)
+def test_a_paper_that_no_source_announced_says_what_was_asked(site: Site) -> None:
+    option = "url=https://ants.example/rss"
+    site("source", "add", "ants", "--kind", "feed", "--option", option)
+    found = fate(site, "https://arxiv.org/abs/2401.56789")
+    assert found["kind"] == FateKind.NOT_INGESTED
+    assert found["words"] == (
+        "arxiv:2401.56789 was never announced by a source of this site: ants has never been asked"
+    )
+
+
+def test_what_is_no_id_is_refused(site: Site) -> None:
+    said = site("explain", ADA, "message passing")
+    assert (said.code, "message passing is no id of a paper" in said.fault) == (2, True)
+
+
+def test_a_paper_beyond_its_quota_says_which(site: Site) -> None:
+    want(site, trending=0, interest=[{"name": "All", "query": "*", "quota": 1}])
+    site("publish")
+    found = [fate(site, paper)["words"] for paper in (BEST, FAR)]
+    assert any("beyond the quota of 1 of 'All', or the budget of 12" in words for words in found)
 
 
 def test_asking_changes_nothing(site: Site) -> None:

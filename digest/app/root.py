@@ -25,7 +25,7 @@ from digest.deliver import Due as LetterDue
 from digest.deliver import Flag, Policy, Progress, RelayState
 from digest.deliver.owner import me
 from digest.errors import Broken, ConfigError, Refused, SourceError
-from digest.explain import Fate, explain
+from digest.explain import Fate, explain, never_announced
 from digest.links import Links
 from digest.matching import Matcher
 from digest.matching.missed import Closed
@@ -353,13 +353,17 @@ class App:
     # -------------------------------------------------------------- answers
 
     def explain(self, email: str, paper: str) -> Fate:
-        """Why this person got, or did not get, this paper. Raises Refused for an unknown one."""
+        """Why this person got, or did not get, this paper. Raises Refused for what is no id."""
         person = self.subscriber(email)
-        id_ = identity.parse(paper) or paper
+        known = identity.parse(paper)
+        id_ = known or paper
         with self.db.reading() as tx:
             found = papers.find(tx, [id_]).get(id_)
+            health = stored_sources.health(tx)
+        if found is None and known is None:
+            raise Refused(f"{paper} is no id of a paper; `digest paper search` looks for words")
         if found is None or found.first_seen is None:
-            raise Refused(f"{paper} was never announced by a source of this site")
+            return never_announced(health, [spec.name for spec in self.specs()], id_)
         return explain(self.press, person, found, self.clock())
 
     def preview(self, email: str) -> Draft:

@@ -10,7 +10,16 @@ from typing import TypeVar
 
 from digest.matching import Matcher, Ranking, Reader
 from digest.matching.meeting import WORTH, Pace
-from digest.matching.picking import FOLLOW, POPULAR, Pick, Picked, Picker, has_bounds, votes
+from digest.matching.picking import (
+    FOLLOW,
+    POPULAR,
+    Pick,
+    Picked,
+    Picker,
+    has_bounds,
+    score_of,
+    votes,
+)
 from digest.matching.reasons import Explainer, Why
 from digest.matching.scoring import NEAR, Block, Held
 from digest.matching.space import Space
@@ -22,7 +31,6 @@ from digest.profiles.query import Everything, parse_query
 from digest.profiles.shelf import Shelf, members
 
 CELLS = 4_000_000  # (wishes + examples) x papers scored at once: 16 MB, a few times
-HALF = 6.0  # the z that is shown as a score of 0.5: the normal floor
 SEARCHED = 500  # papers indexed at once for one query
 
 T = TypeVar("T")
@@ -159,7 +167,7 @@ class LexicalPrepared:
         return Match(
             paper=self._shelf.papers[pick.paper],
             section=_section(asked, pick),
-            score=_score(pick.z),
+            score=score_of(pick.z),
             reasons=Why(
                 lambda: self._explainer.explain(asked, batch.block, start, batch.examples, pick)
             ),
@@ -189,11 +197,6 @@ def _section(asked: Asked, pick: Pick) -> str:
     if pick.wish == POPULAR:
         return TRENDING if has_bounds(asked) else MOST_VOTED
     return asked.wishes[pick.wish].section
-
-
-def _score(z: float) -> float:
-    """z as a number from 0 to 1: relaxed 0.4, normal 0.5, strict 0.6."""
-    return round(z / (z + HALF), 4) if z > 0 else 0.0
 
 
 _kept: type[Matcher] = LexicalMatcher  # the type checker's proof that the contract is kept

@@ -20,6 +20,7 @@ FOLLOW, POPULAR = -1, -2  # in place of a wish
 SLACK = 6  # more than the budget or a quota: some may have been sent, or be alike
 SURE_BONUS, MAYBE_BONUS = 30.0, 6.0  # z of being by somebody the reader follows
 WINDOWS = 1_000  # kept, one byte a paper each
+HALF = 6.0  # the z that is shown as a score of 0.5: the normal floor
 NUDGE = 0.01  # of z for each e-fold of votes: between equals the popular one goes first
 
 
@@ -194,6 +195,11 @@ def _places(papers: Papers, some: Sequence[int] | Papers) -> Papers:
 def has_bounds(asked: Asked) -> bool:
     """True where there is something to be near: some interest, and none that wants all."""
     return bool(asked.wishes) and not any(wish.everything for wish in asked.wishes)
+
+
+def score_of(z: float) -> float:
+    """z as a number from 0 to 1: relaxed 0.4, normal 0.5, strict 0.6."""
+    return round(z / (z + HALF), 4) if z > 0 else 0.0
 
 
 def votes(paper: Paper) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from digest.matching import Ranking
 from digest.matching.missed import Closed
+from digest.matching.picking import score_of
 from digest.model import Edition, Profile, Window
 from digest.publish.group import (
     Person,
@@ -58,11 +59,11 @@ def draft(
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Everything that is good enough for a profile, whatever its budget and quotas, best first;
-    and the ids of the window's papers by how near they are, floor or not."""
+    and {id: score} of the window's papers, nearest first, floor or not. `profile`: as it is."""
 
     profile: Profile
     ranking: Ranking
-    order: Sequence[str]
+    order: Mapping[str, float]
 
 
 def standing(press: Press, due: Due, window: Window) -> Standing | None:
@@ -71,11 +72,11 @@ def standing(press: Press, due: Due, window: Window) -> Standing | None:
     read_profiles(press.db, [person])
     if person.profile is None:
         return None
-    person.profile = _unbounded(person.profile)
+    profile, person.profile = person.profile, _unbounded(person.profile)
     readers = readers_of(press.db, [person])
     [ranking] = shelf.prepared.rank(readers)
     [order] = shelf.prepared.order(readers, max(1, len(shelf.papers)))
-    return Standing(person.profile, ranking, [id_ for id_, _ in order])
+    return Standing(profile, ranking, {id_: score_of(z) for id_, z in order})
 
 
 def _unbounded(profile: Profile) -> Profile:
