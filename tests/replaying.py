@@ -54,6 +54,7 @@ def replay_on(shared: Path, day: str) -> Any:
 
 def web_of(handler: Handler, **more: Any) -> Web:
     """A Web whose network is a function from httpx.Request to httpx.Response."""
+    more = {"intervals": {}} | more
     return Web("https://digest.example", transport=httpx.MockTransport(handler), **more)
 
 

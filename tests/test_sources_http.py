@@ -15,7 +15,7 @@ from replaying import run, spec, web_of
 from digest import __version__
 from digest.model import Verdict
 from digest.sources.answers import Answer
-from digest.sources.http import JITTER, Web, is_public
+from digest.sources.http import ANY, JITTER, Web, is_public
 
 URL = "https://feeds.example/rss"
 
@@ -259,6 +259,58 @@ def test_the_operators_own_urls_may_be_private() -> None:
     web, asked = resolving("127.0.0.1")
     assert get(web).verdict is Verdict.OK
     assert asked[0].url.host == "feeds.example"
+
+
+@pytest.mark.parametrize(
+    ("named", "target", "verdict"),
+    [
+        ("8.8.8.8", "169.254.169.254", "refused"),
+        ("8.8.8.8", "127.0.0.1", "refused"),
+        ("8.8.8.8", "9.9.9.9", "ok"),
+        ("10.0.0.1", "10.0.0.2", "ok"),  # a mirror in the operator's own network
+        ("8.8.8.8", "", "ok"),  # whose name only the proxy can look up
+    ],
+)
+def test_a_server_out_there_cannot_send_us_into_the_private_network(
+    named: str, target: str, verdict: str
+) -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        address = named if host == "feeds.example" else target
+        if not address:
+            raise OSError("no such name")
+        return [address]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "feeds.example":
+            return httpx.Response(302, headers={"location": "http://other.example/latest"})
+        return httpx.Response(200)
+
+    assert get(web_of(handler, resolve=resolve)).verdict == verdict
+
+
+def test_requests_to_any_other_host_begin_one_after_the_other() -> None:
+    begun: list[float] = []
+    gate = asyncio.Event()
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        begun.append(asyncio.get_running_loop().time())
+        if len(begun) == 3:
+            gate.set()
+        await gate.wait()  # all three run beside each other, or none ends
+        return httpx.Response(200)
+
+    async def thrice() -> list[Answer]:
+        async with web_of(handler, intervals={ANY: 0.05}) as web:
+            return await asyncio.gather(*(web.get(URL, spec(timeout=5)) for _ in range(3)))
+
+    assert [answer.verdict for answer in run(thrice())] == [Verdict.OK] * 3
+    assert all(after - before >= 0.045 for before, after in pairwise(begun))
+
+
+def test_this_machine_is_asked_without_a_rest() -> None:
+    web = Web(intervals={ANY: 60.0})
+    assert [web._rest(host) for host in ("127.0.0.1", "localhost", "::1")] == [0.0] * 3
+    assert web._rest("feeds.example") == 60.0
 
 
 def test_a_host_with_an_interval_is_asked_one_at_a_time() -> None:

@@ -3,7 +3,7 @@
 Manners: conditional GET, Retry-After, a minimal interval for each host shared by all sources, a
 User-Agent that names the site. Bounds: seconds in all (a server that drips is cut off too), bytes
 after decompression, five redirects. Private addresses are refused for URLs that did not come from
-the operator, and the address that was checked is the one that is asked.
+the operator, those of a redirect too, and the address that was checked is the one that is asked.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from digest.model import Verdict
 from digest.sources import SourceSpec
 from digest.sources.answers import Answer, cause, read
 
+ANY = "*"  # a host that has no interval of its own: requests may run beside each other
 INTERVALS: Mapping[str, float] = {
     "export.arxiv.org": 3.0,  # one request every three seconds, says the API's manual
     "oaipmh.arxiv.org": 3.0,
@@ -33,10 +34,14 @@ INTERVALS: Mapping[str, float] = {
     "api.biorxiv.org": 1.0,
     "eutils.ncbi.nlm.nih.gov": 0.4,  # three requests a second without a key
     "api2.openreview.net": 1.0,
+    "huggingface.co": 0.5,
+    ANY: 0.5,
 }
 MAX_REDIRECTS = 5
 JITTER = 0.3  # of an interval that it may be longer, so that many sites do not ask in step
 _LOOPBACK = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
+
+PRIVATE = "{host} is an address of a private network: only the operator may name it"
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to the IP addresses they stand for."""
@@ -45,8 +50,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 class Web:
     """`async with Web(site_url=...) as web: answer = await web.get(url, spec)`.
 
-    `intervals`: seconds between two requests to a host; `transport` and `resolve` replace the
-    network and DNS; `jitter` gives numbers in [0, 1).
+    `intervals`: seconds between two requests to a host, or to ANY other but this machine;
+    `transport` and `resolve` replace the network and DNS; `jitter` gives numbers in [0, 1).
     """
 
     def __init__(
@@ -114,17 +119,24 @@ class Web:
     @asynccontextmanager
     async def _turn(self, host: str) -> AsyncIterator[None]:
         """Our turn at a host that has an interval: one request at a time, and rests between."""
+        loop = asyncio.get_running_loop()
         if host not in self._intervals:
+            start = max(loop.time(), self._free_at.get(host, 0.0))
+            self._free_at[host] = start + self._rest(host)
+            await asyncio.sleep(max(0.0, start - loop.time()))
             yield
             return
-        loop = asyncio.get_running_loop()
         async with self._turns.setdefault(host, asyncio.Lock()):
             await asyncio.sleep(max(0.0, self._free_at.get(host, 0.0) - loop.time()))
             try:
                 yield
             finally:
-                rest = self._intervals[host] * (1 + JITTER * self._jitter())
-                self._free_at[host] = loop.time() + rest
+                self._free_at[host] = loop.time() + self._rest(host)
+
+    def _rest(self, host: str) -> float:
+        """Seconds until the next request to this host may begin."""
+        any_other = 0.0 if _is_loopback(host) else self._intervals.get(ANY, 0.0)
+        return self._intervals.get(host, any_other) * (1 + JITTER * self._jitter())
 
     def waits(self) -> dict[str, float]:
         """{address: seconds for which its server wants it left alone}, for the next process."""
@@ -153,8 +165,9 @@ class Web:
         return answer
 
     async def _follow(self, url: str, spec: SourceSpec, headers: dict[str, str]) -> Answer:
+        named = url
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._ask(url, spec, headers)
+            answer = await self._ask(url, spec, headers, named)
             if not (300 <= answer.status < 400 and "location" in answer.headers):
                 return answer
             url = urljoin(url, answer.headers["location"])
@@ -162,12 +175,17 @@ class Web:
         lost = f"{host} redirected more than {MAX_REDIRECTS} times: correct the source's address"
         return Answer(Verdict.HTTP_ERROR, lost, url)
 
-    async def _ask(self, url: str, spec: SourceSpec, headers: dict[str, str]) -> Answer:
+    async def _ask(self, url: str, spec: SourceSpec, headers: dict[str, str], named: str) -> Answer:
+        """`named`: the address that the source has, from which a redirect may lead elsewhere."""
         target = httpx.URL(url)
         if target.scheme not in {"http", "https"} or not target.host:
             return Answer(Verdict.REFUSED, f"{url[:200]}: only http and https are asked", url)
         request = self._opened().build_request("GET", target, headers=headers)
-        if not spec.trusted and (refused := await self._pin(request)):
+        if not spec.trusted:
+            refused = await self._pin(request)
+        else:
+            refused = await self._strays(target, httpx.URL(named))
+        if refused:
             return Answer(Verdict.REFUSED, refused, url)
         response = await self._opened().send(request, stream=True)
         try:
@@ -179,14 +197,27 @@ class Web:
         """Send `request` to an address that was checked; why it is refused, if it is. The name
         is not looked up again, so that it cannot come to mean another machine in between."""
         url = request.url
-        addresses = await self._resolve(
-            url.host, url.port or (443 if url.scheme == "https" else 80)
-        )
-        if not addresses or not all(is_public(address) for address in addresses):
-            return f"{url.host} is an address of a private network: only the operator may name it"
+        addresses = await self._addresses(url)
+        if not _are_public(addresses):
+            return PRIVATE.format(host=url.host)
         request.extensions = {**request.extensions, "sni_hostname": url.host}
         request.url = url.copy_with(host=addresses[0])  # the Host header is set already
         return ""
+
+    async def _strays(self, target: httpx.URL, named: httpx.URL) -> str:
+        """Why a redirect from the operator's address is not followed, if it is not: a server out
+        there must not send us into the private network. One that is in there itself may."""
+        if target.host == named.host:
+            return ""
+        try:
+            inside = not _are_public(await self._addresses(target))
+            strays = inside and _are_public(await self._addresses(named))
+        except OSError:  # the name is a proxy's to look up
+            return ""
+        return PRIVATE.format(host=target.host) if strays else ""
+
+    async def _addresses(self, url: httpx.URL) -> Sequence[str]:
+        return await self._resolve(url.host, url.port or (443 if url.scheme == "https" else 80))
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -198,6 +229,14 @@ class Web:
                 follow_redirects=False,
             )
         return self._client
+
+
+def _is_loopback(host: str) -> bool:
+    return f"all://{host}" in _LOOPBACK or f"all://[{host}]" in _LOOPBACK
+
+
+def _are_public(addresses: Sequence[str]) -> bool:
+    return bool(addresses) and all(map(is_public, addresses))
 
 
 def is_public(address: str) -> bool:
