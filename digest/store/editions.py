@@ -26,6 +26,7 @@ from digest.model import (
 from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.papers import keys_of
+from digest.store.prepared import Among
 from digest.store.rows import chunks, insert_new
 
 e = t.editions.c
@@ -159,11 +160,8 @@ def get(tx: Tx, key: int) -> Edition | None:
 
 
 def by_keys(tx: Tx, keys: Collection[int]) -> dict[int, Edition]:
-    return {
-        row.key: _edition(row)
-        for part in chunks(keys)
-        for row in tx.execute(_question().where(e.key.in_(part)))
-    }
+    rows = tx.execute(_BY_KEYS, {"keys": keys}) if keys else ()
+    return {row.key: _edition(row) for row in rows}
 
 
 def listed(
@@ -222,6 +220,9 @@ def _question() -> Any:
     return select(t.editions, t.subscribers.c.email).select_from(joined)
 
 
+_BY_KEYS = _question().where(Among(e.key))
+
+
 def _edition(row: Any) -> Edition:
     return Edition(
         subscriber=row.email,
@@ -260,7 +261,7 @@ def _pack_paper(paper: EditionPaper) -> list[Any]:
 def unpack(data: Mapping[str, Any]) -> Content:
     """The inverse of `pack`."""
     return Content(
-        papers=tuple(_unpack_paper(row) for row in data.get("papers", ())),
+        papers=tuple([_unpack_paper(*row) for row in data.get("papers", ())]),
         considered=data.get("considered", 0),
         near=data.get("near", 0),
         over_budget=data.get("over", 0),
@@ -272,11 +273,11 @@ def unpack(data: Mapping[str, Any]) -> Content:
 _KINDS = {str(kind): kind for kind in ReasonKind}  # a look-up is five times faster than a call
 
 
-def _unpack_paper(row: Sequence[Any]) -> EditionPaper:
-    id_, revision, section, score, reasons, *more = row
-    told = tuple(_reason(*row) for row in reasons)
-    similar = tuple((id_, revision) for id_, revision in more[0]) if more else ()
-    return EditionPaper(id_, revision, section, score, told, similar)
+def _unpack_paper(
+    id_: str, revision: int, section: str, score: float, reasons: Any, similar: Any = ()
+) -> EditionPaper:
+    told = tuple([_reason(*row) for row in reasons])
+    return EditionPaper(id_, revision, section, score, told, tuple(map(tuple, similar)))
 
 
 @lru_cache(maxsize=1 << 15, typed=True)

@@ -37,6 +37,7 @@ from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.mailbox import mailbox
 from digest.store.papers import key_of
+from digest.store.prepared import Among
 from digest.store.rows import chunks, insert_new
 
 s = t.subscribers.c
@@ -99,12 +100,12 @@ def by_key(tx: Tx, key: int) -> Subscriber | None:
     return by_keys(tx, [key]).get(key)
 
 
+_BY_KEYS = select(t.subscribers).where(Among(s.key))
+
+
 def by_keys(tx: Tx, keys: Collection[int]) -> dict[int, Subscriber]:
-    return {
-        row.key: _subscriber(row)
-        for part in chunks(keys)
-        for row in tx.execute(select(t.subscribers).where(s.key.in_(part)))
-    }
+    rows = tx.execute(_BY_KEYS, {"keys": keys}) if keys else ()
+    return {row.key: _subscriber(row) for row in rows}
 
 
 def listed(

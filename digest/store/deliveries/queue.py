@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import String, and_, bindparam, func, insert, null, or_, select, update
 
 from digest.model import (
     Delivery,
@@ -21,9 +21,11 @@ from digest.store.database import Tx
 from digest.store.deliveries.rows import FREE, Row, d, delivery_of, give_back_papers, requeue
 from digest.store.editions import RETURNS
 from digest.store.people import clear_soft_failures, count_soft_failure, suppress
+from digest.store.prepared import Among, Prepared
 from digest.store.rows import chunks
 
-HELD = (DeliveryState.LEASED, DeliveryState.SENDING)
+LEASED = DeliveryState.LEASED
+HELD = (LEASED, DeliveryState.SENDING)
 SOFT_LIMIT = 2  # soft failures in a row after which an address is suppressed
 
 
@@ -70,9 +72,8 @@ def claim(
 ) -> list[Delivery]:
     """Lease up to `limit` due letters. Rows whose person left, paused or takes no mail, or whose
     time is over, end here with their reason and are not returned. [] means nothing is due."""
-    due = _due(now).limit(limit).with_for_update(skip_locked=True, of=t.deliveries)
-    while found := tx.execute(due).all():
-        verdicts = {row.key: _why_not(row, now) for row in found}
+    while found := tx.execute(_DUE, {"at": now, "limit": limit}).all():
+        verdicts = {row.key: _why_not(row) for row in found}
         _end(tx, {key: why for key, why in verdicts.items() if why}, now)
         if mine := [row for row in found if verdicts[row.key] is None]:
             _lease(tx, [row.key for row in mine], owner, token, now, lease_until)
@@ -80,20 +81,16 @@ def claim(
     return []
 
 
-def _lease(
-    tx: Tx, keys: Collection[int], owner: str, token: str, now: datetime, until: datetime
-) -> None:
-    lease = {"state": str(DeliveryState.LEASED), "lease_owner": owner, "lease_token": token}
-    for part in chunks(keys):
-        here = update(t.deliveries).where(d.key.in_(part))
-        tx.execute(here.values(**lease, lease_until=until, changed_at=now))
+def _lease(tx: Tx, keys: list[int], owner: str, token: str, now: datetime, until: datetime) -> None:
+    _LEASE.run(tx, keys=keys, owner=owner, token=token, until=until, at=now)
 
 
 _CONSENT = (
     t.subscribers.c.state.label("person"),
     t.subscribers.c.reason.label("left"),
-    t.subscribers.c.paused_until.label("paused_until"),
+    (t.subscribers.c.paused_until > bindparam("at", type_=t.Utc)).label("asleep"),
     t.suppressions.c.reason.label("suppressed"),
+    (d.expires_at <= bindparam("at", type_=t.Utc)).label("late"),
 )
 """What decides whether a delivery may go; see `_why_not`."""
 _MAILBOX = func.coalesce(t.subscribers.c.mailbox, func.lower(d.recipient))
@@ -101,24 +98,18 @@ _WITH_PEOPLE = t.deliveries.outerjoin(t.subscribers, t.subscribers.c.key == d.su
 _WITH_CONSENT = _WITH_PEOPLE.outerjoin(t.suppressions, t.suppressions.c.mailbox == _MAILBOX)
 
 
-def _due(now: datetime) -> Select[Any]:
-    ready = and_(d.state == DeliveryState.QUEUED, d.not_before <= now)
-    question = select(t.deliveries, *_CONSENT).select_from(_WITH_CONSENT)
-    return question.where(ready).order_by(d.not_before, d.key)
-
-
-def _why_not(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
+def _why_not(row: Row) -> tuple[DeliveryState, str] | None:
     """The end of a letter that may not go (any more), or None. One that is to go once more may
     have arrived already: it stays unknown, and its papers stay received."""
-    found = _refused(row, now)
+    found = _refused(row)
     return (DeliveryState.UNKNOWN, found[1]) if found and row.resends else found
 
 
-def _refused(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
+def _refused(row: Row) -> tuple[DeliveryState, str] | None:
     if row.suppressed is not None:
         return DeliveryState.SUPPRESSED, row.suppressed
     if row.kind == LetterKind.NOTICE:
-        return _too_late(row, now)
+        return _too_late(row)
     if row.person == SubscriberState.ENDED:
         return DeliveryState.CANCELLED, row.left or "ended"
     confirming = row.kind == LetterKind.CONFIRMATION
@@ -126,14 +117,13 @@ def _refused(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
         return DeliveryState.CANCELLED, "already_confirmed"
     if not confirming and row.person == SubscriberState.PENDING:
         return DeliveryState.CANCELLED, "not_confirmed"
-    asleep = row.person == SubscriberState.PAUSED and row.paused_until > now
-    if not confirming and asleep:
+    if not confirming and row.person == SubscriberState.PAUSED and row.asleep:
         return DeliveryState.CANCELLED, "paused"
-    return _too_late(row, now)
+    return _too_late(row)
 
 
-def _too_late(row: Row, now: datetime) -> tuple[DeliveryState, str] | None:
-    if row.expires_at is not None and row.expires_at <= now:
+def _too_late(row: Row) -> tuple[DeliveryState, str] | None:
+    if row.late:
         return DeliveryState.EXPIRED, "too_late" if row.resends else row.reason or "too_late"
     return None
 
@@ -186,24 +176,19 @@ def _hold_people(tx: Tx, keys: Collection[int]) -> None:
     transactions wait for each other. SQLite has one writer anyway."""
     if tx.dialect.name == "sqlite":
         return
-    for part in chunks(sorted(keys)):
-        tx.execute(_HOLD_PEOPLE, {"keys": part})
+    _HOLD_PEOPLE.rows(tx, keys=sorted(keys))
 
 
 def _mark_body(
     tx: Tx, pairs: Collection[tuple[int, str]], now: datetime, relays: Mapping[int, str]
 ) -> frozenset[int]:
     tokens = dict(pairs)
-    rows = [
-        row
-        for part in chunks(tokens)
-        for row in tx.execute(_MAY_GO, {"keys": part})
-        if row.lease_token == tokens[row.key]
-    ]
-    go = frozenset(row.key for row in rows if _why_not(row, now) is None)
+    rows = _MAY_GO.rows(tx, keys=list(tokens), at=now)
+    ours = [row for row in rows if row.lease_token == tokens[row.key] and row.state == LEASED]
+    go = frozenset(row.key for row in ours if _why_not(row) is None)
     for by in {relays.get(key) for key in go}:
-        for part in chunks([key for key in go if relays.get(key) == by]):
-            tx.execute(_GOING, {"keys": part, "at": now, "by": by})
+        keys = [key for key in go if relays.get(key) == by]
+        _GOING.run(tx, keys=keys, at=now, by=by)
     return go
 
 
@@ -212,8 +197,8 @@ def _settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozens
     valid = [item for item in settlements if item.key in held]
     if not valid:
         return frozenset()
-    tx.execute(_SETTLE, [_settled_row(item, now) for item in valid])
-    tx.execute(_ATTEMPT, [_attempt_row(item, now) for item in valid])
+    _SETTLE.run_for_each(tx, map(_settled_row, valid), at=now)
+    _ATTEMPT.run_for_each(tx, map(_attempt_row, valid), at=now)
     give_back_papers(tx, [item.key for item in valid if item.state in RETURNS])
     _remember_failures(tx, valid, held, now)
     return frozenset(held)
@@ -221,15 +206,12 @@ def _settle(tx: Tx, settlements: Sequence[Settlement], now: datetime) -> frozens
 
 def _held(tx: Tx, tokens: dict[int, str]) -> dict[int, Row]:
     """The rows among these that are still held under the token given."""
-    return {
-        row.key: row
-        for part in chunks(tokens)
-        for row in tx.execute(_HELD, {"keys": part})
-        if row.lease_token == tokens[row.key]
-    }
+    rows = _HELD.rows(tx, keys=list(tokens))
+    held = [row for row in rows if row.lease_token == tokens[row.key] and row.state in HELD]
+    return {row.key: row for row in held}
 
 
-def _settled_row(item: Settlement, now: datetime) -> dict[str, Any]:
+def _settled_row(item: Settlement) -> dict[str, Any]:
     return {
         "k": item.key,
         "s": str(item.state),
@@ -239,14 +221,12 @@ def _settled_row(item: Settlement, now: datetime) -> dict[str, Any]:
         "by": item.relay,
         "c": item.outcome.code,
         "x": item.outcome.text,
-        "at": now,
     }
 
 
-def _attempt_row(item: Settlement, now: datetime) -> dict[str, Any]:
+def _attempt_row(item: Settlement) -> dict[str, Any]:
     return {
         "delivery": item.key,
-        "at": now,
         "outcome": str(item.outcome.kind),
         "phase": str(item.outcome.phase),
         "relay": item.relay,
@@ -332,36 +312,64 @@ def _resend(tx: Tx, now: datetime, after: timedelta | None) -> int:
     return tx.execute(requeue(now).where(ripe).values(again)).rowcount
 
 
-# What every letter needs is built once: SQLAlchemy takes longer to build a statement than SQLite
-# to run it.
-_SOME = d.key.in_(bindparam("keys", expanding=True))
-_HOLD_PEOPLE = (
+_SOME = Among(d.key)
+_DUE = (
+    select(t.deliveries, *_CONSENT)
+    .select_from(_WITH_CONSENT)
+    .where(d.state == DeliveryState.QUEUED, d.not_before <= bindparam("at", type_=t.Utc))
+    .order_by(d.not_before, d.key)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True, of=t.deliveries)
+)
+_LEASE = Prepared(
+    update(t.deliveries)
+    .where(_SOME)
+    .values(
+        state=str(DeliveryState.LEASED),
+        lease_owner=bindparam("owner"),
+        lease_token=bindparam("token"),
+        lease_until=bindparam("until"),
+        changed_at=bindparam("at"),
+    )
+)
+_HOLD_PEOPLE = Prepared(
     select(t.subscribers.c.key)
     .where(t.subscribers.c.key.in_(select(d.subscriber).where(_SOME)))
     .order_by(t.subscribers.c.key)
     .with_for_update(key_share=True)  # settling may change them: no upgrade from a weaker lock
 )
-_MAY_GO = (
-    select(d.key, d.lease_token, d.kind, d.reason, d.resends, d.expires_at, *_CONSENT)
+_MAY_GO = Prepared(
+    select(d.key, d.state, d.lease_token, d.kind, d.reason, d.resends, *_CONSENT)
     .select_from(_WITH_CONSENT)
-    .where(_SOME, d.state == DeliveryState.LEASED)
+    .where(_SOME)
     .order_by(d.key)
     .with_for_update(of=t.deliveries)
 )
-_GOING = (
+_GOING = Prepared(
     update(t.deliveries)
     .where(_SOME)
     .values(state=str(DeliveryState.SENDING), relay=bindparam("by"), changed_at=bindparam("at"))
 )
-_HELD = (
-    select(d.key, d.subscriber, d.recipient, d.lease_token, t.subscribers.c.soft_failures)
+_HELD = Prepared(
+    select(d.key, d.state, d.subscriber, d.recipient, d.lease_token, t.subscribers.c.soft_failures)
     .select_from(_WITH_PEOPLE)
-    .where(_SOME, d.state.in_(HELD))
+    .where(_SOME)  # and nothing else: SQLite would take the index of states, and read them all
     .order_by(d.key)
     .with_for_update(of=t.deliveries)
 )
-_ATTEMPT = insert(t.attempts)
-_SETTLE = (
+_ATTEMPT = Prepared(
+    insert(t.attempts).values(
+        delivery=bindparam("delivery"),
+        at=bindparam("at"),
+        outcome=bindparam("outcome"),
+        phase=bindparam("phase"),
+        relay=bindparam("relay"),
+        code=bindparam("code"),
+        enhanced=bindparam("enhanced"),
+        text=bindparam("text"),
+    )
+)
+_SETTLE = Prepared(
     update(t.deliveries)
     .where(d.key == bindparam("k"))
     .values(
@@ -369,10 +377,10 @@ _SETTLE = (
         reason=bindparam("r"),
         attempts=d.attempts + bindparam("n"),
         not_before=func.coalesce(bindparam("wait", type_=t.Utc), d.not_before),
-        relay=func.coalesce(bindparam("by"), d.relay),
+        relay=func.coalesce(bindparam("by", type_=String), d.relay),
         code=bindparam("c"),
         text=bindparam("x"),
         changed_at=bindparam("at"),
-        **FREE,
+        **dict.fromkeys(FREE, null()),
     )
 )
