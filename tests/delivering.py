@@ -25,7 +25,7 @@ from digest.transports.smtp import Relay, SmtpTransport, Timeouts
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-QUICK = Policy(backoff_first=0.01, backoff_most=0.02, grace=0.5)
+QUICK = Policy(backoff_first=0.01, backoff_most=0.02, grace=0.5, rest_first=0.01, rest_most=0.02)
 SHORT = Timeouts(connect=2.0, command=2.0, data=2.0, dot=2.0, quit=0.5)
 
 _marks = itertools.count()

@@ -13,7 +13,7 @@ from scripted_relay import CUT, HANG, ScriptedRelay
 from sqlalchemy import select
 from sqlalchemy.event import listen
 
-from digest.deliver import Policy, RelayState
+from digest.deliver import Policy, Routes
 from digest.errors import Broken
 from digest.model import (
     Cadence,
@@ -370,13 +370,16 @@ def test_wrong_credentials_are_told_as_such(sqlite, caplog):
     assert "535 5.7.8 bad credentials" in caplog.text
 
 
-def test_a_kept_relay_state_leaves_a_dead_relay_alone(sqlite):
+def test_routes_that_are_kept_leave_a_dead_relay_alone(sqlite):
     readers(sqlite, ADA)
     policy = Policy(backoff_first=3600.0, relay_tries=1)
-    kept = RelayState(3, lambda: 0.5, policy)
-    counts, _ = sending(sqlite, {"connect": CUT}, policy=policy, relay=kept)
-    later, relay = sending(sqlite, policy=policy, relay=kept)
-    assert (counts, later, relay.connections) == ({"relay_down": 1}, {"relay_down": 0}, 0)
+
+    async def go():
+        async with ScriptedRelay({"connect": CUT}) as relay:
+            kept = Routes.single(to(relay.port), lambda: 0.5, policy)
+            return [await work(sqlite, kept) for _ in range(2)], relay.connections
+
+    assert asyncio.run(go()) == ([{"relay_down": 1}, {"relay_down": 0}], 1)
 
 
 def test_the_same_error_again_and_again_ends_the_run_before_all_letters_are_lost(sqlite):
@@ -452,7 +455,11 @@ def test_a_cancelled_run_leaves_nothing_half_done(sqlite):
                 await task
 
     asyncio.run(go())
-    assert sorted(r.state for r in rows(sqlite).values()) == [QUEUED, UNKNOWN]
+    found = sorted(rows(sqlite).values(), key=lambda r: r.state)
+    with sqlite.reading() as tx:
+        tries = deliveries.attempts(tx, found[1].key)
+    assert [r.state for r in found] == [QUEUED, UNKNOWN]
+    assert [(one.outcome, one.relay) for one in tries] == [("unknown", "smtp")]
 
 
 # ------------------------------------------------------------------ leases

@@ -76,6 +76,12 @@ def _later(
     return _settled(outcome, delivery, DeliveryState.QUEUED, reason, counted=counted, not_before=at)
 
 
+def put_off(delivery: Delivery, now: datetime, delay: timedelta, policy: Policy) -> datetime:
+    """When a letter is due that waits for its domain's turn: never so late that it expires
+    untried."""
+    return max(now, min(now + delay, _patience_ends(delivery, policy) - policy.last_try))
+
+
 def _retry_delay(attempts: int, policy: Policy) -> timedelta:
     """The most to wait after so many counted attempts before this one."""
     return policy.retries[min(attempts, len(policy.retries) - 1)]

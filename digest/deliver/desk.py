@@ -8,9 +8,10 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from digest.deliver.decide import put_off
 from digest.deliver.owner import gone
 from digest.deliver.policy import Policy
 from digest.model import Delivery, Edition, LetterKind, Notice, Paper, Subscriber
@@ -150,3 +151,16 @@ class Desk:
         with self.db.writing() as tx:
             for token, keys in by_token.items():
                 deliveries.release(tx, token, keys, self.now(), reason)
+
+    async def put_off(self, late: Collection[tuple[Due, float]]) -> None:
+        """Give these back, due after so many seconds: their domain has enough in hand."""
+        await asyncio.to_thread(self._put_off, late)
+
+    def _put_off(self, late: Collection[tuple[Due, float]]) -> None:
+        now = self.now()
+        rows = [
+            (due.token, due.key, put_off(due.delivery, now, timedelta(seconds=delay), self.policy))
+            for due, delay in late
+        ]
+        with self.db.writing() as tx:
+            deliveries.put_off(tx, rows, now, "domain_limit")

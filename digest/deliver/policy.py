@@ -37,7 +37,6 @@ class Policy:
     policy_refusals: int = 20  # refusals of us (5.7.x) that end a run, if they are
     policy_share: float = 0.1  # at least this share of all answers
 
-    quick: float = 5.0  # seconds; a domain whose letters take longer gets half the lanes at most
     rest_first: float = 30.0  # seconds that a domain rests after "too fast"; doubled, times jitter
     rest_most: float = 600.0
     park: float = 60.0  # seconds that a letter in hand may wait for its domain's turn

@@ -8,7 +8,7 @@ without its outcome being written, and a crash leaves no more `unknown` rows tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -19,7 +19,7 @@ from digest.store import Database, deliveries
 GATHER = 0.001  # seconds a body mark waits for those of other lanes
 PATIENCE = 0.2  # seconds an outcome waits for a body mark to share its transaction with
 Written = Callable[[Sequence[Settlement]], None]
-Mark: TypeAlias = tuple[int, str, asyncio.Future[bool]]
+Mark: TypeAlias = tuple[int, str, str | None, asyncio.Future[bool]]
 
 
 class Recorder:
@@ -40,12 +40,13 @@ class Recorder:
         self.marked: dict[int, str] = {}  # committed as going out and not yet settled
         self.broken: DigestError | None = None
 
-    async def may_go(self, key: int, token: str) -> bool:
-        """Commit that this letter's body goes out now. False: it may not (any more)."""
+    async def may_go(self, key: int, token: str, relay: str | None = None) -> bool:
+        """Commit that this letter's body goes out now, by which relay. False: it may not (any
+        more)."""
         if self.broken:
             raise self.broken
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._marks.append((key, token, future))
+        self._marks.append((key, token, relay, future))
         self._idle.clear()
         self._wake.set()
         return await future
@@ -89,35 +90,42 @@ class Recorder:
             await self._write_all()
 
     async def _write_all(self) -> None:
-        marks, self._marks = [m for m in self._marks if not m[2].done()], []
+        marks, self._marks = [m for m in self._marks if not m[3].done()], []
         owed, self._owed = self._owed, []
-        pairs = [(key, token) for key, token, _ in marks]
+        pairs = [(key, token) for key, token, _, _ in marks]
+        relays = {key: relay for key, _, relay, _ in marks if relay}
         try:
-            settled, go = await self._committed(owed, pairs)
+            settled, go = await self._committed(owed, pairs, relays)
         except DigestError as error:
             self._fail(error, owed, marks)
             return
         self._note(owed, settled, go, pairs)
-        for key, _, future in marks:
+        for key, _, _, future in marks:
             if not future.done():
                 future.set_result(key in go)
 
     async def _committed(
-        self, owed: Sequence[Settlement], pairs: Sequence[tuple[int, str]]
+        self,
+        owed: Sequence[Settlement],
+        pairs: Sequence[tuple[int, str]],
+        relays: Mapping[int, str],
     ) -> tuple[frozenset[int], frozenset[int]]:
         """SQLite commits in less time than a change of threads takes; a server is waited for."""
         if self._db.is_sqlite:
-            return self._commit(owed, pairs)
-        return await asyncio.to_thread(self._commit, owed, pairs)
+            return self._commit(owed, pairs, relays)
+        return await asyncio.to_thread(self._commit, owed, pairs, relays)
 
     def _commit(
-        self, owed: Sequence[Settlement], pairs: Sequence[tuple[int, str]]
+        self,
+        owed: Sequence[Settlement],
+        pairs: Sequence[tuple[int, str]],
+        relays: Mapping[int, str],
     ) -> tuple[frozenset[int], frozenset[int]]:
         if not owed and not pairs:
             return frozenset(), frozenset()
         now = self._now()
         with self._db.writing() as tx:
-            return deliveries.record(tx, owed, pairs, now)
+            return deliveries.record(tx, owed, pairs, now, relays)
 
     def _note(
         self,
@@ -135,6 +143,6 @@ class Recorder:
     def _fail(self, error: DigestError, owed: list[Settlement], marks: Sequence[Mark]) -> None:
         self.broken = error
         self._owed = owed + self._owed
-        for _, _, future in marks:
+        for *_, future in marks:
             if not future.done():
                 future.set_exception(error)

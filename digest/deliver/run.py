@@ -8,19 +8,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from digest.deliver.backlog import Backlog
 from digest.deliver.decide import Jitter, decide, ending
 from digest.deliver.desk import Desk, Due
 from digest.deliver.policy import Policy
 from digest.deliver.recorder import Recorder
-from digest.deliver.relay import RelayState
+from digest.deliver.routes import Route, Routes
 from digest.errors import DigestError
 from digest.model import DeliveryState, Letter, Outcome, OutcomeKind, Phase, Settlement
 from digest.store import Database
 from digest.text.discreet import discreet
-from digest.transports import Lane, Transport
+from digest.transports import Transport
+from digest.transports.replies import CONFIGURATION
 
 log = logging.getLogger("digest.deliver")
 POLL = 0.05  # seconds between looks at the stop flag
@@ -41,7 +44,7 @@ class Flag(Protocol):
 
 async def deliver(
     db: Database,
-    transport: Transport,
+    way: Transport | Routes,
     letters: Letters,
     now: Callable[[], datetime],
     owner: str,
@@ -50,10 +53,9 @@ async def deliver(
     *,
     policy: Policy | None = None,
     stop: Flag | None = None,
-    relay: RelayState | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Send until nothing is due, the relay must be left alone, or `stop` is set.
+    """Send until nothing is due, every relay must be left alone, or `stop` is set.
 
     Returns how many letters ended how: accepted, failed, expired, unknown, deferred, queued (put
     off without being counted); and, where the run ended early, the reason (relay_down, policy,
@@ -61,15 +63,16 @@ async def deliver(
     fails: outcomes that were on their way are written if that is possible at all, and the rest
     stays decidable by its lease.
 
-    `owner`: deliver.owner.me(...). `token`: a new word at each call. `relay` may be kept from run
-    to run. `stop` ends the run within about `policy.grace` seconds.
+    `way`: one transport, or routes, which may be kept from run to run and have a policy of their
+    own. `owner`: deliver.owner.me(...). `token`: a new word at each call. `stop` ends the run
+    within about `policy.grace` seconds.
     """
-    policy = policy or Policy()
-    relay = relay or RelayState(transport.lanes, jitter, policy)
-    if not relay.revive(time.monotonic()):
-        return {relay.tripped: 0}
-    desk = Desk(db, now, owner, token, policy)
-    return await _Run(desk, transport, letters, relay, jitter, stop, on_progress).go()
+    if not isinstance(way, Routes):
+        way = Routes.single(way, jitter, policy or Policy())
+    if not way.revive(time.monotonic()):
+        return {way.tripped or "relay_down": 0}
+    desk = Desk(db, now, owner, token, way.policy)
+    return await _Run(desk, way, letters, jitter, stop, on_progress).go()
 
 
 class _Run:
@@ -78,20 +81,19 @@ class _Run:
     def __init__(
         self,
         desk: Desk,
-        transport: Transport,
+        routes: Routes,
         letters: Letters,
-        relay: RelayState,
         jitter: Jitter,
         stop: Flag | None,
         on_progress: Progress | None,
     ) -> None:
-        self._desk, self._transport, self._letters = desk, transport, letters
-        self._relay, self._jitter, self._stop = relay, jitter, stop
+        self._desk, self._routes, self._letters = desk, routes, letters
+        self._jitter, self._stop = jitter, stop
         self._on_progress = on_progress
         self._recorder = Recorder(desk.db, desk.now, self._written)
-        self._queue: asyncio.Queue[Due | None] = asyncio.Queue(desk.policy.batch)
+        self._backlog = Backlog(routes.domains, desk.policy.batch, time.monotonic)
         self._held: dict[int, Due] = {}
-        self._bodies: set[int] = set()  # keys whose body was let go
+        self._bodies: dict[int, str] = {}  # keys whose body was let go, and by which relay
         self._returns: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
         self._empty = asyncio.Event()
@@ -111,16 +113,20 @@ class _Run:
         return dict(self._counts)
 
     async def _work(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            count = max(1, self._transport.lanes)
-            self._lanes = [group.create_task(self._lane()) for _ in range(count)]
-            watches = [group.create_task(self._watch()), group.create_task(self._keep())]
-            await self._feed()
-            for _ in self._lanes:
-                await self._queue.put(None)
-            await asyncio.wait(self._lanes)
-            for watch in watches:
-                watch.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                count = self._routes.lanes
+                self._lanes = [group.create_task(self._lane()) for _ in range(count)]
+                others = (self._watch(), self._keep(), self._shed())
+                watches = [group.create_task(watch) for watch in others]
+                await self._feed()
+                self._backlog.close()
+                await asyncio.wait(self._lanes)
+                for watch in watches:
+                    watch.cancel()
+        finally:
+            self._backlog.close()
+            await self._routes.close()
 
     # -------------------------------------------------------------- claims
 
@@ -131,8 +137,7 @@ class _Run:
             if quiet:
                 await self._recorder.settled()
             batch = await self._claim()
-            for due in batch:
-                await self._queue.put(due)
+            await self._admit(batch)
             if not batch and quiet:
                 return
             if not batch:
@@ -147,6 +152,23 @@ class _Run:
         self._held.update((due.key, due) for due in batch)
         return batch
 
+    async def _admit(self, batch: Sequence[Due]) -> None:
+        """Take letters in hand, but for those whose domain has enough there: they would keep
+        others out."""
+        late = []
+        for due in batch:
+            if (delay := self._backlog.late(due)) is None:
+                await self._backlog.put(due)
+            else:
+                late.append((due, delay))
+        await self._put_off(late)
+
+    async def _put_off(self, late: Sequence[tuple[Due, float]]) -> None:
+        if late:
+            await self._desk.put_off(late)
+            for due, _ in late:
+                self._forget(due)
+
     async def _wait_until_empty(self) -> None:
         self._empty.clear()
         if self._held and not self._over():
@@ -158,39 +180,41 @@ class _Run:
         if not self._why:
             if self._stopping():
                 self._why = "stopped"
-            elif self._relay.tripped:
-                self._why = self._relay.tripped
-                log.error("delivery pauses, %s: %s", self._why, discreet(self._relay.said))
+            elif tripped := self._routes.tripped:
+                self._why = tripped
+                log.error("delivery pauses, %s", discreet(self._routes.said))
         return bool(self._why) or self._recorder.broken is not None
 
     # -------------------------------------------------------------- lanes
 
     async def _lane(self) -> None:
-        lane = self._transport.lane()
-        try:
-            while (due := await self._queue.get()) is not None:
-                await self._one(lane, due)
-        finally:
-            await lane.close()
+        while (found := await self._backlog.take()) is not None:
+            domain, due = found
+            try:
+                await self._one(domain, due)
+            finally:
+                self._backlog.done(domain)
 
-    async def _one(self, lane: Lane, due: Due) -> None:
-        """One letter, until it has an outcome or the run is over."""
+    async def _one(self, domain: str, due: Due) -> None:
+        """One letter, until it has an outcome or the run is over. A relay that could not even be
+        asked leaves it to the others."""
         if self._over() or (letter := self._write(due)) is None:
             return
-        while await self._may_start():
-            outcome = await self._send(lane, letter, due)
+        while (route := await self._route()) is not None:
+            outcome = await self._send(route, domain, letter, due)
             if outcome is not None and not _unheard(outcome):
-                self._decided(due, outcome)
+                self._decided(due, outcome, route)
                 return
 
-    async def _may_start(self) -> bool:
-        """Wait for the relay's sake. False: the run is over, the letter stays in `_held`."""
+    async def _route(self) -> Route | None:
+        """The relay for this letter, as soon as one may have it. None: the run is over, the
+        letter stays in `_held`."""
         while not self._over():
-            wait = self._relay.wait(time.monotonic())
-            if wait <= 0:
-                return True
-            await asyncio.sleep(min(wait, 1.0))
-        return False
+            at = time.monotonic()
+            if (route := self._routes.choose(at)) is not None:
+                return route
+            await asyncio.sleep(min(self._routes.wait(at), 1.0))
+        return None
 
     def _write(self, due: Due) -> Letter | None:
         """The letter, or None where it cannot be rendered: that one fails, named."""
@@ -204,15 +228,16 @@ class _Run:
             self._settle(due, Settlement(due.key, due.token, failed, outcome, "render"))
             return None
 
-    async def _send(self, lane: Lane, letter: Letter, due: Due) -> Outcome | None:
-        """What the lane says; None where the database broke before the body."""
-        era = self._relay.begin(time.monotonic())
+    async def _send(self, route: Route, domain: str, letter: Letter, due: Due) -> Outcome | None:
+        """What the relay says; None where the database broke before the body."""
+        began = time.monotonic()
+        era, lane = route.state.begin(began), route.lane()
 
         async def before_body() -> bool:
             if self._over():
                 return False
-            if await self._recorder.may_go(due.key, due.token):
-                self._bodies.add(due.key)
+            if await self._recorder.may_go(due.key, due.token, route.name):
+                self._bodies[due.key] = route.name
                 return True
             return False
 
@@ -222,23 +247,33 @@ class _Run:
         except DigestError:
             pass  # the database, in before_body: the run ends, the lease decides
         except Exception as error:  # a transport's own fault must not stop the queue for ever
-            log.exception("transport %s", self._transport.name)
+            log.exception("transport %s", route.name)
             outcome = _raised(error, due.key in self._bodies)
         finally:
-            self._relay.left()
+            route.state.left()
+            route.idle.append(lane)
         if outcome is not None:
-            self._relay.heard(outcome, time.monotonic(), era)
+            self._heard(route, domain, outcome, began, era)
+        if (spare := route.surplus()) is not None:
+            await spare.close()
         return outcome
 
-    def _decided(self, due: Due, outcome: Outcome) -> None:
+    def _heard(self, route: Route, domain: str, outcome: Outcome, began: float, era: int) -> None:
+        at = time.monotonic()
+        route.state.heard(outcome, at, era)
+        self._routes.domains.heard(domain, outcome, began, at)
+        if (news := self._routes.news_of(route)) is not None:
+            log.warning("relay %s: %s", route.name, discreet(news))
+
+    def _decided(self, due: Due, outcome: Outcome, route: Route) -> None:
         if outcome.kind is OutcomeKind.WITHDRAWN and self._over():
             return  # ours to withhold, not the person's wish: given back
         returns = self._returns[due.key]
         if outcome.kind is OutcomeKind.RETURNED:
             self._returns[due.key] += 1
         policy = self._desk.policy
-        now = self._desk.now()
-        self._settle(due, decide(outcome, due.delivery, now, self._jitter, policy, returns))
+        decided = decide(outcome, due.delivery, self._desk.now(), self._jitter, policy, returns)
+        self._settle(due, replace(decided, relay=route.name))
 
     def _settle(self, due: Due, settlement: Settlement) -> None:
         self._recorder.settle(settlement)
@@ -246,7 +281,7 @@ class _Run:
 
     def _forget(self, due: Due) -> None:
         del self._held[due.key]
-        self._bodies.discard(due.key)
+        self._bodies.pop(due.key, None)
         self._desk.done(due)
         if not self._held:
             self._empty.set()
@@ -274,6 +309,15 @@ class _Run:
         await asyncio.sleep(self._desk.policy.grace)
         for lane in self._lanes:
             lane.cancel()
+
+    async def _shed(self) -> None:
+        """Put off what has come to wait for long, since its domain said "too fast"."""
+        while True:
+            await asyncio.sleep(AGAIN)
+            try:
+                await self._put_off(self._backlog.shed())
+            except DigestError as error:
+                self._recorder.broken = error
 
     def _stopping(self) -> bool:
         return self._stop is not None and self._stop.is_set()
@@ -311,12 +355,16 @@ class _Run:
         else:
             kind, text = OutcomeKind.RETURNED, "we stopped before the body"
         outcome = Outcome(kind, Phase.BODY, None, None, text)
-        return decide(outcome, due.delivery, self._desk.now(), self._jitter, self._desk.policy)
+        now, policy = self._desk.now(), self._desk.policy
+        decided = decide(outcome, due.delivery, now, self._jitter, policy)
+        return replace(decided, relay=self._bodies.get(due.key))
 
 
 def _unheard(outcome: Outcome) -> bool:
-    """The relay could not even be asked: the same letter is tried again."""
-    return outcome.kind is OutcomeKind.RETURNED and outcome.phase is Phase.CONNECT
+    """The relay could not even be asked, or would not listen to us: the same letter is tried
+    again, by another relay where there is one."""
+    ours = outcome.phase is Phase.CONNECT or outcome.code in CONFIGURATION
+    return outcome.kind is OutcomeKind.RETURNED and ours
 
 
 def _raised(error: Exception, in_body: bool) -> Outcome:

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from delivering import HOUR, NOW, Policy, readers, row, rows, to, work
+from delivering import HOUR, NOW, QUICK, readers, row, rows, to, work
 
 from digest.model import DeliveryState
 from digest.store import deliveries, people
@@ -14,7 +14,7 @@ from digest.store import deliveries, people
 MINUTE = timedelta(minutes=1)
 ACCEPTED, EXPIRED, FAILED = DeliveryState.ACCEPTED, DeliveryState.EXPIRED, DeliveryState.FAILED
 QUEUED, UNKNOWN = DeliveryState.QUEUED, DeliveryState.UNKNOWN
-POLICY = Policy(backoff_first=0.01, backoff_most=0.02)
+POLICY = QUICK
 
 ROWS = {  # local part: state, reason, counted attempts, code, minutes until the next try
     "fine": (ACCEPTED, None, 1, 250, None),

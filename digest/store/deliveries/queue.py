@@ -264,6 +264,16 @@ def release(
     return sum(tx.execute(back.where(d.key.in_(part))).rowcount for part in chunks(keys))
 
 
+def put_off(
+    tx: Tx, rows: Collection[tuple[str, int, datetime]], now: datetime, reason: str
+) -> None:
+    """Give back leased letters that were never started, due later: [(token, key, when)]."""
+    mine = and_(d.key == bindparam("k"), d.lease_token == bindparam("held"))
+    back = requeue(now).where(mine, d.state == DeliveryState.LEASED)
+    back = back.values(not_before=bindparam("wait", type_=t.Utc), reason=reason)
+    tx.execute(back, [{"held": token, "k": key, "wait": at} for token, key, at in rows])
+
+
 def extend(tx: Tx, tokens: Collection[str], lease_until: datetime) -> int:
     """Hold on to the letters of these leases. Returns how many there are."""
     mine = and_(d.state.in_(HELD), d.lease_token.in_(list(tokens)))
