@@ -64,7 +64,7 @@ def test_a_source_that_is_not_well_ends_ingest_with_1(site: Site) -> None:
 def test_a_letter_that_cannot_be_put_anywhere_waits_and_ends_with_1(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("digest.app.root.Policy", partial(Policy, backoff_first=0.01))
+    monkeypatch.setattr("digest.app.way_out.Policy", partial(Policy, backoff_first=0.01))
     site("publish")
     blocked = site.write("blocked", "no folder")
     said = site("deliver", DIGEST_SMTP__MAILDIR=str(blocked / "letters"))

@@ -328,3 +328,148 @@ def test_a_database_password_in_the_query_is_hidden(tmp_path: Path) -> None:
 def test_the_security_in_force_is_shown(tmp_path: Path) -> None:
     shown = masked(load(tmp_path, "[smtp]\nhost = 'relay.example.org'"))
     assert shown["smtp"]["security"] == "starttls"
+
+
+# ------------------------------------------------------------------ several relays
+
+RELAYS = """
+[smtp]
+host = "smtp.example.org"
+port = 587
+username = "digest"
+lanes = 12
+[[smtp.relays]]
+name = "east"
+weight = 3
+[[smtp.relays]]
+name = "west"
+host = "smtp.example.net"
+port = 465
+security = "tls"
+username = "us"
+lanes = 4
+per_minute = 300
+[[smtp.relays]]
+name = "spare-1"
+host = "127.0.0.1"
+port = 25
+username = ""
+weight = 0
+"""
+
+
+def test_what_a_relay_leaves_out_is_that_of_smtp(tmp_path: Path) -> None:
+    smtp = load(tmp_path, RELAYS).smtp
+    assert [
+        (r.name, s.host, s.port, s.effective_security, s.username, s.lanes, s.per_minute, r.weight)
+        for r, s in smtp.effective_relays
+    ] == [
+        ("east", "smtp.example.org", 587, "starttls", "digest", 12, 0, 3),
+        ("west", "smtp.example.net", 465, "tls", "us", 4, 300, 1),
+        ("spare-1", "127.0.0.1", 25, "none", "", 12, 0, 0),
+    ]
+
+
+def test_without_any_relays_smtp_itself_is_the_one(tmp_path: Path) -> None:
+    smtp = load(tmp_path, '[smtp]\nhost = "smtp.example.org"\nport = 587').smtp
+    assert [(relay.name, own) for relay, own in smtp.effective_relays] == [
+        ("smtp.example.org:587", smtp)
+    ]
+
+
+def test_each_relay_may_have_a_password_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "spare").write_text("from a file\n")
+    environ = {
+        "DIGEST_SMTP_PASSWORD": "for all",
+        "DIGEST_SMTP_PASSWORD_WEST": "for west",
+        "DIGEST_SMTP_PASSWORD_SPARE_1_FILE": str(tmp_path / "spare"),
+    }
+    settings = load(tmp_path, RELAYS, environ)
+    own = {name: word.get_secret_value() for name, word in settings.relay_passwords.items()}
+    assert own == {"west": "for west", "spare-1": "from a file"}
+    assert "for west" not in json.dumps(masked(settings)) + repr(settings)
+
+
+def test_a_relays_password_may_be_a_credential_of_systemd(tmp_path: Path) -> None:
+    (tmp_path / "digest_smtp_password_west").write_text("sealed")
+    settings = load(tmp_path, RELAYS, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert settings.relay_passwords["west"].get_secret_value() == "sealed"
+
+
+def test_relays_can_be_given_whole_in_the_environment(tmp_path: Path) -> None:
+    environ = {
+        "DIGEST_SMTP__RELAYS": '[{"name": "a", "port": 2525}, {"name": "b", "port": 2526}]',
+        "DIGEST_SMTP_PASSWORD_B": "word",
+    }
+    settings = load(tmp_path, "", environ)
+    assert [(r.name, r.port) for r in settings.smtp.relays] == [("a", 2525), ("b", 2526)]
+    assert settings.relay_passwords["b"].get_secret_value() == "word"
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ", "expected"),
+    [
+        ('[[smtp.relays]]\nhost = "x"', {}, "smtp.relays.#1.name: Field required"),
+        ('[[smtp.relays]]\nname = "East"', {}, "smtp.relays.#1.name: String should match"),
+        ('[[smtp.relays]]\nname = "my-file"', {}, 'must not end with "file"'),
+        (RELAYS.replace('"west"', '"east"'), {}, "two relays are named east"),
+        (RELAYS.replace("weight = 3", "wieght = 3"), {}, "smtp.relays.#1.wieght: unknown key"),
+        (
+            RELAYS.replace('name = "east"', 'name = "east"\npassword = "x"'),
+            {},
+            "smtp.relays.#1.password: secrets come only from the environment",
+        ),
+        (
+            RELAYS.replace('security = "tls"', 'security = "none"'),
+            {},
+            'smtp: relay west: security = "none" is only for a relay on loopback',
+        ),
+        (
+            RELAYS,
+            {"DIGEST_SMTP_PASSWORD_WETS": "x"},
+            "$DIGEST_SMTP_PASSWORD_WETS: no relay has that name; there are: east, west, spare-1",
+        ),
+        ("", {"DIGEST_SMTP_PASSWORD_EAST": "x"}, "there are: none in [[smtp.relays]]"),
+        ("", {"DIGEST_SMTP__RELAYS": "east"}, "$DIGEST_SMTP__RELAYS: must be a JSON list"),
+        ("[smtp]\nrelays = 3", {}, "smtp.relays: Input should be a valid"),
+        ("smtp = 3", {}, "smtp: Input should be a valid dictionary"),
+    ],
+)
+def test_what_is_wrong_with_relays_is_told(
+    tmp_path: Path, toml: str, environ: Mapping[str, str], expected: str
+) -> None:
+    [fault] = faults(tmp_path, toml, environ)
+    assert expected in fault
+
+
+def test_limits_of_domains_and_a_transport_are_taken(tmp_path: Path) -> None:
+    toml = """
+[delivery]
+transport = "pipe"
+options = { program = "/usr/sbin/sendmail" }
+domain_lanes = 5
+[[delivery.domains]]
+name = "example.edu"
+lanes = 2
+per_minute = 60
+"""
+    delivery = load(tmp_path, toml).delivery
+    [domain] = delivery.domains
+    assert (delivery.transport, dict(delivery.options)) == (
+        "pipe",
+        {"program": "/usr/sbin/sendmail"},
+    )
+    assert (domain.name, domain.lanes, domain.per_minute) == ("example.edu", 2, 60)
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        ('[[delivery.domains]]\nname = "@example.org"', "delivery.domains.#1.name: String should"),
+        ("[delivery.options]\nprogram = 1", "options are those of a transport"),
+        ('[delivery]\nsecret = "x"', "set $DIGEST_TRANSPORT_SECRET"),
+    ],
+)
+def test_what_is_wrong_with_delivery_is_told(tmp_path: Path, toml: str, expected: str) -> None:
+    [fault] = faults(tmp_path, toml)
+    assert expected in fault

@@ -29,7 +29,7 @@ SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 
 # ------------------------------------------------------------------ the example configuration
 
-COMMENTED = re.compile(r"^# (?=(?:\[\[?\w+\]?\]$|[a-z_]+ = ))", re.M)
+COMMENTED = re.compile(r"^# (?=(?:\[\[?[\w.]+\]?\](?: +#.*)?$|[a-z_]+ = ))", re.M)
 
 
 def _with_all_examples() -> str:

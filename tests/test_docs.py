@@ -315,21 +315,27 @@ PREPRINTS = {
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The packages that the page shows, installed: their files, and their entry points."""
+    for name, text in files(PLUGINS).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for described in (tmp_path / "pyproject.toml", tmp_path / "pipe" / "pyproject.toml"):
+        _install(tmp_path, described)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("preprints", "pipe"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return tmp_path
+
+
+def _install(folder: Path, described: Path) -> None:
     import tomllib
 
-    for name, text in files(PLUGINS).items():
-        (tmp_path / name).write_text(text)
-    project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]
-    info = tmp_path / "digest_preprints-1.0.dist-info"
+    project = tomllib.loads(described.read_text())["project"]
+    info = folder / f"{project['name'].replace('-', '_')}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
     groups = project["entry-points"].items()
     said = [f"[{group}]\n" + "\n".join(f"{k} = {v}" for k, v in e.items()) for group, e in groups]
     (info / "entry_points.txt").write_text("\n".join(said))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("preprints", "pipe", "send"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return tmp_path
 
 
 def _site(folder: Path, network: httpx.AsyncBaseTransport | None = None) -> Any:
@@ -366,24 +372,76 @@ def test_the_source_of_the_plugins_page_never_raises_for_what_a_server_sends(
     assert report.verdict is verdict
 
 
-def test_the_transport_of_the_plugins_page_delivers(
-    plugins: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _piping(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site whose letters go by the page's transport."""
     program = plugins / "sendmail"
     program.write_text(f'#!/bin/sh\ncat > "{plugins}/letter"\necho "$@" > "{plugins}/told"\n')
     program.chmod(0o755)
-    (plugins / "digest.toml").write_text('[mail]\nfrom = "digest@example.org"\n')
+    shown = (plugins / "pipe" / "digest.toml").read_text()
+    config = '[mail]\nfrom = "digest@example.org"\n' + shown
+    config = config.replace("/usr/sbin/sendmail", str(program))
+    (plugins / "digest.toml").write_text(config)
+    monkeypatch.delenv("DIGEST_SMTP__MAILDIR", raising=False)
     monkeypatch.setenv("DIGEST_DATABASE__URL", f"sqlite:///{plugins / 'digest.db'}")
     monkeypatch.setenv("DIGEST_SECRET_KEY", "a secret for tests")
     monkeypatch.setenv("DIGEST_CONFIG", str(plugins / "digest.toml"))
-    monkeypatch.setattr(sys, "argv", ["send.py", str(program)])
+
+
+def _json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    capsys.readouterr()
+    run([*words, "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_transport_of_the_plugins_page_delivers(
+    plugins: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _piping(plugins, monkeypatch)
     run(["subscriber", "add", "ada@example.org"])
-
-    import runpy
-
-    runpy.run_path(str(plugins / "send.py"), run_name="__main__")
+    assert run(["deliver"]) == 0
     assert "To: ada@example.org\n" in (plugins / "letter").read_text()
     assert (plugins / "told").read_text() == "-i -f digest@example.org -- ada@example.org\n"
+    [letter] = _json(capsys, "delivery", "list")
+    assert (letter["state"], letter["relay"]) == ("accepted", "pipe")
+
+
+def test_the_transport_of_the_plugins_page_is_shown_as_what_is_in_force(
+    plugins: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _piping(plugins, monkeypatch)
+    run(["check"])
+    run(["doctor"])
+    said = capsys.readouterr().out
+    assert "letters go to pipe, a plug-in" in said
+    assert "letters go by pipe, a plug-in" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"DIGEST_DELIVERY__OPTIONS": "{}"}, "delivery.options: pipe takes one key, program"),
+        (
+            {"DIGEST_DELIVERY__TRANSPORT": "tube"},
+            "delivery.transport: no plug-in named 'tube' is installed; there are: pipe",
+        ),
+    ],
+)
+def test_a_transport_that_cannot_be_had_ends_the_run_and_not_its_letters(
+    plugins: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: dict[str, str],
+    said: str,
+) -> None:
+    _piping(plugins, monkeypatch)
+    run(["subscriber", "add", "ada@example.org"])
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert (run(["deliver"]), said in capsys.readouterr().err) == (2, True)
+    for name in given:
+        monkeypatch.delenv(name)
+    [letter] = _json(capsys, "delivery", "list")
+    assert letter["state"] == "queued"
 
 
 @pytest.mark.parametrize(
@@ -400,6 +458,7 @@ def test_the_transport_of_the_plugins_page_tells_the_truth(
     from pipe import PipeTransport
 
     from digest.model import Letter
+    from digest.transports import TransportSpec
 
     program = plugins / "sendmail"
     program.write_text(f"#!/bin/sh\n{script}\n")
@@ -408,6 +467,7 @@ def test_the_transport_of_the_plugins_page_tells_the_truth(
     async def yes() -> bool:
         return True
 
+    spec = TransportSpec("pipe", {"program": str(program)})
     letter = Letter("ada@example.org", "digest@example.org", "<1@x>", "s", b"To: ada\r\n\r\nhi\r\n")
-    outcome = asyncio.run(PipeTransport(str(program)).lane().send(letter, yes))
+    outcome = asyncio.run(PipeTransport(spec).lane().send(letter, yes))
     assert outcome.kind == kind

@@ -22,7 +22,7 @@ from digest.app.process import calm_gc, the_matcher
 from digest.app.secret import embedded_database, kept_secret, new_token, secret_file
 from digest.config import Settings
 from digest.deliver import Due as LetterDue
-from digest.deliver import Flag, Policy, Progress, RelayState
+from digest.deliver import Flag, Progress, Routes
 from digest.deliver.owner import me
 from digest.errors import Broken, ConfigError, Refused, SourceError
 from digest.explain import Fate, explain, never_announced
@@ -181,23 +181,12 @@ class App:
         """How sources may reach us: the site's address."""
         return self.settings.site.url
 
-    def transport(self) -> Transport:
-        """The way out that the settings name."""
-        from digest.transports.maildir import MaildirTransport
-        from digest.transports.smtp import Relay, SmtpTransport
+    @cached_property
+    def transports(self) -> dict[str, tuple[Transport, int]]:
+        """{name: (a way out that the settings name, its weight)}. Raises ConfigError."""
+        from digest.app.way_out import transports
 
-        smtp, password = self.settings.smtp, self.settings.smtp_password
-        if smtp.maildir:
-            return MaildirTransport(smtp.maildir)
-        relay = Relay(
-            host=smtp.host,
-            port=smtp.port,
-            security=smtp.effective_security,  # type: ignore[arg-type]
-            username=smtp.username,
-            password=password.get_secret_value() if password else "",
-            lanes=smtp.lanes,
-        )
-        return SmtpTransport(relay)
+        return transports(self.settings)
 
     # -------------------------------------------------------------- sources
 
@@ -255,28 +244,26 @@ class App:
         self, stop: Flag | None = None, on_progress: Progress | None = None
     ) -> dict[str, int]:
         """Send what is due until nothing is, the relay must be left alone, or `stop` is set."""
-        transport, relay = self._way_out
         return await deliver.deliver(
             self.db,
-            transport,
+            self._way_out,
             self.letter,
             self.clock,
             me(new_token()[:8]),
             new_token,
             random.random,
-            policy=relay.policy,
             stop=stop,
-            relay=relay,
             on_progress=on_progress,
         )
 
     @cached_property
-    def _way_out(self) -> tuple[Transport, RelayState]:
-        """Kept from pass to pass: what is learnt of a relay, and how long to leave it alone."""
+    def _way_out(self) -> Routes:
+        """Kept from pass to pass: what is learnt of relays and domains, and how long to leave
+        them alone."""
         _ = self._signer  # a key that cannot be used ends the run, and not its letters
-        transport = self.transport()
-        policy = Policy(ambiguous=self.settings.delivery.ambiguous)
-        return transport, RelayState(transport.lanes, random.random, policy)
+        from digest.app.way_out import routes
+
+        return routes(self.settings, self.transports)
 
     def letter(self, due: LetterDue) -> Letter:
         """The letter that is due, written out and signed; the same bytes each time."""

@@ -19,6 +19,7 @@ from digest.errors import DigestError
 
 if TYPE_CHECKING:
     from digest.app import App
+    from digest.transports.smtp import SmtpTransport
 
 FINE, ODD, WRONG = "fine", "odd", "wrong"
 MARKS = {FINE: "  ", ODD: "? ", WRONG: "! "}
@@ -174,24 +175,32 @@ def _templates(app: App) -> Iterator[Finding]:
 
 
 def _relay(app: App) -> Iterator[Finding]:
-    from digest.transports.probe import probe
     from digest.transports.smtp import SmtpTransport
 
-    way = app.transport()
-    if not isinstance(way, SmtpTransport):
-        said = f"letters are written to {app.settings.smtp.maildir}, not sent: a rehearsal"
-        yield Finding("relay", ODD, said, "take smtp.maildir out to send them")
-        return
+    for name, (way, _) in app.transports.items():
+        if isinstance(way, SmtpTransport):
+            yield from _one_relay(name, way)
+        elif app.settings.delivery.transport:
+            yield Finding("relay", FINE, f"letters go by {name}, a plug-in, which is not asked")
+        else:
+            said = f"letters are written to {app.settings.smtp.maildir}, not sent: a rehearsal"
+            yield Finding("relay", ODD, said, "take smtp.maildir out to send them")
+
+
+def _one_relay(name: str, way: SmtpTransport) -> Iterator[Finding]:
+    from digest.transports.probe import probe
+
     where = f"{way.relay.host}:{way.relay.port}"
+    named = where if name == where else f"{name}, {where},"
     met = asyncio.run(probe(way))
     if met.fault:
         fix = "start it, or correct [smtp] and $DIGEST_SMTP_PASSWORD"
-        yield Finding("relay", WRONG, f"{where}: {met.fault}", fix)
+        yield Finding("relay", WRONG, f"{named.rstrip(',')}: {met.fault}", fix)
         return
     safe = "with TLS" if met.encrypted else "without TLS"
-    yield Finding("relay", FINE, f"{where} answers {safe}; offers {', '.join(met.offers)}")
+    yield Finding("relay", FINE, f"{named} answers {safe}; offers {', '.join(met.offers)}")
     if "8BITMIME" not in met.offers:
-        said = f"{where} takes no 8-bit text; letters that need it are refused"
+        said = f"{named} takes no 8-bit text; letters that need it are refused"
         yield Finding("relay", ODD, said, "enable 8BITMIME at the relay")
 
 

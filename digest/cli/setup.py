@@ -157,10 +157,23 @@ def _sources(app: Any) -> str:
 
 
 def _transport(app: Any) -> str:
-    smtp = app.settings.smtp
-    app.transport()
-    where = smtp.maildir or f"{smtp.host}:{smtp.port} ({smtp.effective_security})"
+    from digest.transports.smtp import SmtpTransport
+
+    smtp, ways = app.settings.smtp, app.transports
+    relays = [_relay(name, way, n) for name, (way, n) in ways.items() if type(way) is SmtpTransport]
+    where = ", ".join(relays) or smtp.maildir
+    if named := app.settings.delivery.transport:
+        where = f"{named}, a plug-in"
     return f"letters go to {where}"
+
+
+def _relay(name: str, way: Any, weight: int) -> str:
+    """`east: smtp.example.org:587 (starttls, weight 3)`; for one alone its address says all."""
+    where = f"{way.relay.host}:{way.relay.port}"
+    if name == where:
+        return f"{where} ({way.relay.security})"
+    share = f"weight {weight}" if weight else "only while the others are not well"
+    return f"{name}: {where} ({way.relay.security}, {share})"
 
 
 # ------------------------------------------------------------------ serve

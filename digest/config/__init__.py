@@ -12,11 +12,12 @@ taken from the first of these that has it:
 
 from digest.config.mask import masked
 from digest.config.read import SECRETS_FOLDER, find_config, load
-from digest.config.settings import Settings, SourceSettings, is_loopback
+from digest.config.settings import Settings, SmtpSettings, SourceSettings, is_loopback
 
 __all__ = [
     "SECRETS_FOLDER",
     "Settings",
+    "SmtpSettings",
     "SourceSettings",
     "find_config",
     "is_loopback",

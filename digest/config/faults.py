@@ -14,6 +14,8 @@ MISPLACED = {  # where people put secrets in the file: the variable that takes t
     "site.secret_key": "DIGEST_SECRET_KEY",
     "smtp_password": "DIGEST_SMTP_PASSWORD",
     "smtp.password": "DIGEST_SMTP_PASSWORD",
+    "smtp.relays.password": "DIGEST_SMTP_PASSWORD_NAME",
+    "delivery.secret": "DIGEST_TRANSPORT_SECRET",
     "imap_password": "DIGEST_IMAP_PASSWORD",
     "bounces.imap_password": "DIGEST_IMAP_PASSWORD",
     "postmark_secret": "DIGEST_POSTMARK_SECRET",
@@ -45,8 +47,9 @@ def say(fault: Any, path: Path | None, overrides: Mapping[str, Any]) -> str:
 def _said(fault: Any, loc: tuple[str | int, ...], name: str) -> str:
     if fault["type"] != "extra_forbidden":
         return str(fault["msg"]).removeprefix("Value error, ")
-    if name in MISPLACED:
-        return not_here(name)
+    plain = ".".join(str(part) for part in loc if not isinstance(part, int))
+    if plain in MISPLACED:
+        return not_here(plain)
     section = Settings.model_fields[str(loc[0])].annotation if len(loc) > 1 else Settings
     fields = getattr(section, "model_fields", {})
     known = [field.alias or key for key, field in fields.items() if key not in SECRETS.values()]

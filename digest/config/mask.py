@@ -17,6 +17,7 @@ def masked(settings: Settings) -> dict[str, Any]:
     shown = settings.model_dump(mode="json", by_alias=True)
     for name in SECRETS.values():
         shown[name] = MASK if getattr(settings, name) else None
+    shown["relay_passwords"] = dict.fromkeys(settings.relay_passwords, MASK)
     shown["smtp"]["security"] = settings.smtp.effective_security
     covered: dict[str, Any] = _cover(shown)
     return covered

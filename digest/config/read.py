@@ -12,12 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from digest.config.faults import MISPLACED, not_here, say
-from digest.config.settings import SECRETS, Settings
+from digest.config.settings import OF_RELAYS, SECRETS, Settings
 from digest.errors import ConfigError
 
 SEARCHED = ("./digest.toml", "/etc/digest/digest.toml")
 SECRETS_FOLDER = "secrets"  # beside the configuration file; made by `digest init`
-SECTIONS = Settings.model_fields.keys() - SECRETS.values() - {"sources"}
+SECTIONS = Settings.model_fields.keys() - SECRETS.values() - {"sources", "relay_passwords"}
+FILES_OF_ALL = ("DIGEST_SMTP_PASSWORD_FILE",)  # looks like a relay's, and is [smtp]'s
 FREE_NAMES = {"DIGEST_CONFIG", "DIGEST_NOW"}  # ours, but not settings
 FREE_NAMES |= {"DIGEST_SHARED", "DIGEST_NO_SKIPS", "DIGEST_TEST_POSTGRES"}  # of the tests
 
@@ -39,7 +40,9 @@ def load(given: str | None = None, environ: Mapping[str, str] | None = None) -> 
     faults: list[str] = []
     file = _read_toml(path, faults) if path else {}
     overrides = _read_environment(environ, faults)
-    secrets = _read_secrets(environ, path, faults)
+    secrets: dict[str, Any] = dict(_read_secrets(SECRETS, environ, path, faults))
+    of_relays = _relay_passwords(_merge(file, overrides), environ, faults)
+    secrets["relay_passwords"] = _read_secrets(of_relays, environ, path, faults)
     try:
         settings = Settings.model_validate(_merge(file, overrides, secrets))
     except ValidationError as error:
@@ -69,7 +72,8 @@ def _read_environment(environ: Mapping[str, str], faults: list[str]) -> dict[str
     """`DIGEST_SMTP__PORT=25` as {"smtp": {"port": "25"}}; what is no setting is a fault."""
     known = FREE_NAMES | set(SECRETS) | {f"{name}_FILE" for name in SECRETS}
     values: dict[str, Any] = {}
-    for name in sorted(n for n in environ if n.startswith("DIGEST_") and n not in known):
+    ours = (name for name in environ if name.startswith("DIGEST_") and name not in known)
+    for name in sorted(name for name in ours if not name.startswith(OF_RELAYS)):
         section, _, key = name.removeprefix("DIGEST_").lower().partition("__")
         if name == "DIGEST_SOURCES":
             values["sources"] = _json_list(environ[name], faults)
@@ -91,11 +95,37 @@ def _json_list(text: str, faults: list[str]) -> list[Any]:
     return []
 
 
-def _read_secrets(
-    environ: Mapping[str, str], config: Path | None, faults: list[str]
+def _relay_passwords(
+    values: Mapping[str, Any], environ: Mapping[str, str], faults: list[str]
 ) -> dict[str, str]:
+    """{variable: relay} of the relays with a name that can be read; variables for no relay are
+    faults."""
+    relays = (
+        values.get("smtp", {}).get("relays", ()) if isinstance(values.get("smtp"), dict) else ()
+    )
+    try:
+        relays = json.loads(relays) if isinstance(relays, str) else relays
+        names = [str(relay["name"]) for relay in relays]
+    except (ValueError, LookupError, TypeError):
+        return {}  # the settings say what is wrong
+    found = {OF_RELAYS + name.upper().replace("-", "_"): name for name in names}
+    known = found.keys() | {f"{variable}_FILE" for variable in found} | set(FILES_OF_ALL)
+    for variable in sorted(environ):
+        if variable.startswith(OF_RELAYS) and variable not in known:
+            there = ", ".join(names) or "none in [[smtp.relays]]"
+            faults.append(f"${variable}: no relay has that name; there are: {there}")
+    return found
+
+
+def _read_secrets(
+    secrets: Mapping[str, str],
+    environ: Mapping[str, str],
+    config: Path | None,
+    faults: list[str],
+) -> dict[str, str]:
+    """{name: secret} of {variable: name}."""
     found = {}
-    for variable, name in SECRETS.items():
+    for variable, name in secrets.items():
         file = _secret_path(variable, environ, config)
         value = environ.get(variable) or (_secret_file(*file, faults) if file else None)
         if value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from email.utils import getaddresses
@@ -18,7 +19,9 @@ SECRETS = {
     "DIGEST_POSTMARK_SECRET": "postmark_secret",
     "DIGEST_MAILGUN_SIGNING_KEY": "mailgun_signing_key",
     "DIGEST_DKIM_KEY": "dkim_key",
+    "DIGEST_TRANSPORT_SECRET": "transport_secret",
 }
+OF_RELAYS = "DIGEST_SMTP_PASSWORD_"  # and the relay's name: a password of its own
 
 
 def is_loopback(host: str) -> bool:
@@ -107,33 +110,125 @@ class MailSettings(_Section):
         return value
 
 
+Security = Literal["tls", "starttls", "opportunistic", "none"]
+IN_THE_CLEAR = (
+    'security = "none" is only for a relay on loopback; use "starttls" or "tls", '
+    "or say allow_plaintext = true"
+)
+
+
+def _from_json(value: object) -> object:
+    """A list as the environment has it: JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError("must be a JSON list of tables") from None
+
+
+class RelaySettings(_Section):
+    """One `[[smtp.relays]]`: what it leaves out is that of `[smtp]`."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
+    host: str | None = Field(default=None, min_length=1)
+    port: int | None = Field(default=None, ge=1, le=65535)
+    security: Security | None = None
+    username: str | None = None
+    lanes: int | None = Field(default=None, ge=1, le=500)
+    per_minute: int | None = Field(default=None, ge=0)
+    per_connection: int | None = Field(default=None, ge=1)
+    allow_plaintext: bool | None = None
+    ca_file: str | None = None
+    weight: int = Field(default=1, ge=0, le=1000)
+
+    @field_validator("name")
+    @classmethod
+    def _no_file(cls, value: str) -> str:
+        if value.endswith("file"):  # $DIGEST_SMTP_PASSWORD_FILE names a file
+            raise ValueError('must not end with "file"')
+        return value
+
+
 class SmtpSettings(_Section):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=25, ge=1, le=65535)
-    security: Literal["tls", "starttls", "opportunistic", "none"] | None = None
+    security: Security | None = None
     username: str = ""
     lanes: int = Field(default=10, ge=1, le=500)
+    per_minute: int = Field(default=0, ge=0)  # letters to one relay; 0: no limit
+    per_connection: int = Field(default=1000, ge=1)  # letters
     allow_plaintext: bool = False
+    ca_file: str = ""  # certificates to trust besides the system's
+    hello: str = Field(default="", pattern=r"^[A-Za-z0-9.:\[\]-]*$")  # our name in EHLO
     maildir: str = ""  # rehearsal: write letters here instead of sending them
+    relays: tuple[RelaySettings, ...] = ()
+
+    _json = field_validator("relays", mode="before")(_from_json)
 
     @property
     def effective_security(self) -> str:
         """As given; else `none` to loopback and `starttls` (required) to everything else."""
         return self.security or ("none" if is_loopback(self.host) else "starttls")
 
+    @property
+    def effective_relays(self) -> tuple[tuple[RelaySettings, SmtpSettings], ...]:
+        """Each relay with what is in force for it; without `[[smtp.relays]]` the one of `[smtp]`
+        itself, named by host and port."""
+        return tuple((relay, self._for(relay)) for relay in self.relays) or (
+            (RelaySettings.model_construct(name=f"{self.host}:{self.port}", weight=1), self),
+        )
+
+    def _for(self, relay: RelaySettings) -> SmtpSettings:
+        own = relay.model_dump(exclude={"name", "weight"}, exclude_none=True)
+        return self.model_copy(update=own | {"relays": ()})
+
+    @field_validator("relays")
+    @classmethod
+    def _names_once(cls, relays: tuple[RelaySettings, ...]) -> tuple[RelaySettings, ...]:
+        names = [relay.name for relay in relays]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two relays are named {', '.join(twice)}")
+        return relays
+
     @model_validator(mode="after")
     def _never_in_the_clear(self) -> SmtpSettings:
-        plain = self.effective_security == "none"
-        if plain and not is_loopback(self.host) and not self.allow_plaintext:
-            raise ValueError(
-                'security = "none" is only for a relay on loopback; use "starttls" or "tls", '
-                "or say allow_plaintext = true"
-            )
+        for relay, smtp in self.effective_relays:
+            plain = smtp.effective_security == "none"
+            if plain and not is_loopback(smtp.host) and not smtp.allow_plaintext:
+                named = f"relay {relay.name}: " if self.relays else ""
+                raise ValueError(f"{named}{IN_THE_CLEAR}")
         return self
+
+
+class DomainSettings(_Section):
+    """One `[[delivery.domains]]`: what one recipient domain gets."""
+
+    name: str = Field(pattern=r"^[a-z0-9_-]+(\.[a-z0-9_-]+)*$")
+    lanes: int = Field(default=0, ge=0, le=500)
+    per_minute: int = Field(default=0, ge=0)
 
 
 class DeliverySettings(_Section):
     ambiguous: Literal["resend", "hold"] = "resend"
+    transport: str = ""  # a plug-in's name; empty: SMTP, or the Maildir of [smtp]
+    options: Mapping[str, object] = Field(default_factory=dict)  # its own keys
+    domain_lanes: int = Field(default=0, ge=0, le=500)  # letters at once; 0: as many as fit
+    domain_per_minute: int = Field(default=0, ge=0)  # letters; 0: no limit
+    domains: tuple[DomainSettings, ...] = ()
+
+    _json = field_validator("domains", mode="before")(_from_json)
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _table(cls, value: object) -> object:
+        return _from_json(value)
+
+    @model_validator(mode="after")
+    def _options_of_somebody(self) -> DeliverySettings:
+        if self.options and not self.transport:
+            raise ValueError("options are those of a transport; set transport, too")
+        return self
 
 
 class WebSettings(_Section):
@@ -205,6 +300,8 @@ class Settings(_Section):
     postmark_secret: SecretStr | None = None
     mailgun_signing_key: SecretStr | None = None
     dkim_key: SecretStr | None = None
+    transport_secret: SecretStr | None = None
+    relay_passwords: Mapping[str, SecretStr] = Field(default_factory=dict)  # by relay's name
 
     @field_validator("sources")
     @classmethod

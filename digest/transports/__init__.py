@@ -8,7 +8,8 @@ been written; it makes the crash decidable (commits phase = body) and has the la
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from digest.model import Letter, Outcome
@@ -42,3 +43,13 @@ class Transport(Protocol):
     def lane(self) -> Lane:
         """A new lane, not yet connected."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSpec:
+    """What the configuration says of a transport that a plug-in brings: a class called with this.
+    It raises ConfigError, or ValueError, for options that it cannot take."""
+
+    name: str  # of its entry point
+    options: Mapping[str, object] = field(default_factory=dict)  # `[delivery.options]`
+    secret: str = field(default="", repr=False)  # $DIGEST_TRANSPORT_SECRET
