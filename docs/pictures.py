@@ -160,6 +160,8 @@ def sample_letter() -> str:
 def front_page(folder: Path) -> str:
     """The site's front page with our sample as today's papers, in one file."""
     from digest.ingest import import_papers
+    from digest.matching.lexical import LexicalMatcher
+    from digest.publish import Press, Rehearsals
     from digest.store import Database
     from digest.web import SiteParts, create_site
 
@@ -167,7 +169,16 @@ def front_page(folder: Path) -> str:
     db.upgrade()
     lines = SHOWN_ON_THE_SITE.read_text(encoding="utf-8").splitlines()
     import_papers(db, lines, TODAY - timedelta(hours=2))
-    parts = SiteParts(db, LINKS, SITE, lambda: TODAY, Renderer(SITE, LINKS), "example.org")
+    shown = Rehearsals(Press(db, LexicalMatcher(), LINKS, "example.org"))
+    parts = SiteParts(
+        db,
+        LINKS,
+        SITE,
+        lambda: TODAY,
+        Renderer(SITE, LINKS),
+        "example.org",
+        rehearse=shown.letters,
+    )
     page, sheet = asyncio.run(_asked(create_site(parts), "/", "/site.css"))
     db.dispose()
     return re.sub(r'<link rel="stylesheet"[^>]*>', lambda _: f"<style>{sheet}</style>", page)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commanding import ADA, HOUR, MONDAY, SAMPLE, Site, with_ada, with_papers
 
+from digest.model import LIKED
 from digest.store import Database, people
 
 DAY = 24 * HOUR
@@ -265,6 +266,33 @@ def test_the_example_is_without_fault(site: Site) -> None:
     example = site("profile", "example")
     file = site.write("ada.toml", example.out)
     assert site("profile", "lint", file).out == f"{file} is fine\n"
+
+
+@pytest.mark.parametrize(("format_", "sign"), [("text", "Your week in papers, "), ("html", "<h1 ")])
+def test_simulate_shows_the_letters_themselves(lived: Site, format_: str, sign: str) -> None:
+    made = lived("profile", "simulate", ADA, "--weeks", 2, "--json").json
+    letters = sum(bool(edition["papers"]) for edition in made)
+    said = lived("profile", "simulate", ADA, "--weeks", 2, "--letters", "--format", format_)
+    assert (said.code, said.err) == (0, "")
+    assert letters == said.out.count(sign) > 0
+    assert ("since" in said.out.splitlines()[0]) is (format_ == "text")  # the counts go first
+
+
+def test_a_simulated_person_has_said_what_they_like(lived: Site) -> None:
+    def papers() -> list[str]:
+        made = lived("profile", "simulate", ADA, "--weeks", 2, "--json").json
+        return [paper["section"] for edition in made for paper in edition["papers"]]
+
+    before = papers()
+    bread = "arxiv:9912.04593"
+    lived("profile", "like", ADA, bread)
+    assert LIKED not in before
+    assert LIKED in papers()
+
+
+def test_letters_in_an_unknown_format_are_refused(site: Site) -> None:
+    said = site("profile", "simulate", ADA, "--letters", "--format", "pdf")
+    assert (said.code, "there are text and html" in said.fault) == (2, True)
 
 
 @pytest.mark.parametrize("who", ["file", "email"])

@@ -21,12 +21,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from visiting import LINKS, PAGES, SITE, parts, pending, reader, remember, state
 
 from digest.links import Purpose
+from digest.matching.lexical import LexicalMatcher
 from digest.model import Interest, SubscriberState, Term
+from digest.publish import Press, Rehearsals
 from digest.store import Database, people
 from digest.web import create_site, listen, serve_site
 
 pytestmark = pytest.mark.browser
 
+ASKED = ["Now look into your inbox", "What you would have got"]
 LONG = "unbreakable" * 40
 PATIENCE = 60
 FORM = b"application/x-www-form-urlencoded"
@@ -138,7 +141,8 @@ async def _framed(send: Send, message: Message) -> None:
 @contextmanager
 def served(db: Database) -> Iterator[str]:
     """The address of a site over this database."""
-    site = looked_at(create_site(parts(db), PAGES))
+    rehearsals = Rehearsals(Press(db, LexicalMatcher(), LINKS, "example.org"))
+    site = looked_at(create_site(parts(db, rehearse=rehearsals.letters), PAGES))
     stop, listening = threading.Event(), listen("127.0.0.1", 0)
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     thread = threading.Thread(target=serve_site, args=(site, listening, stop))
@@ -206,6 +210,8 @@ def every_page(db: Database) -> list[str]:
         "/nowhere",
         posted("/subscribe", email="x", hour="99", zone=LONG, interests="++", authors="!"),
         posted("/subscribe", email="new@example.org"),
+        posted("/preview", interests=LONG),
+        posted("/preview", trending="12"),
         way(Purpose.CONFIRM, grace.key),
         posted(way(Purpose.CONFIRM, grace.key)),
         preferences,
@@ -244,12 +250,13 @@ def test_buttons_work_under_the_sites_own_policy(sqlite: Database, tmp_path: Pat
         {"path": way(Purpose.CONFIRM, grace.key), "press": "main button"},
         {"path": way(Purpose.UNSUBSCRIBE, ada.key), "press": "main button"},
         {"path": "/", "press": "#subscribe button", "fill": {"email": "new@example.org"}},
+        {"path": "/", "press": "button.plain", "fill": {"interests": "ants"}},
     ]
     with served(sqlite) as base:
         wide = [{"width": 500, **one} for one in asked]
         seen, said = visit(base, wide, tmp_path, zone="Asia/Tokyo")
     headings = [page["heading"] for page in seen]
-    assert headings == ["You are in", "You are unsubscribed", "Now look into your inbox"]
+    assert headings == ["You are in", "You are unsubscribed", *ASKED]
     assert state(sqlite, grace) is SubscriberState.ACTIVE
     assert state(sqlite, ada) is SubscriberState.ENDED
     assert said == ""

@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from functools import cached_property
@@ -28,11 +28,9 @@ from digest.errors import Broken, ConfigError, Refused, SourceError
 from digest.explain import Fate, explain, never_announced
 from digest.links import Links
 from digest.matching import Matcher
-from digest.matching.missed import Closed
 from digest.model import (
     DeliveryState,
     Edition,
-    EditionState,
     Feedback,
     Letter,
     OutcomeKind,
@@ -41,7 +39,7 @@ from digest.model import (
     SubscriberState,
     Window,
 )
-from digest.publish import Draft, Press, Published, draft
+from digest.publish import NOBODY, Draft, Press, Published, Rehearsals, draft, rehearse
 from digest.render import Renderer, Site, profile_words
 from digest.sources import Source, SourceSpec
 from digest.store import Database, papers, people
@@ -363,21 +361,29 @@ class App:
         until = max(since, now) + timedelta(seconds=1)  # what was first seen just now counts
         return draft(self.press, Due(person, document, said), Window(since, until), now)
 
-    def simulate(self, document: Mapping[str, Any], weeks: int) -> list[Edition]:
-        """The editions that this profile would have had in the last weeks, oldest first."""
+    def simulate(
+        self, document: Mapping[str, Any], weeks: int, person: Subscriber | None = None
+    ) -> list[Edition]:
+        """The editions that this profile would have had in the last weeks, oldest first; for a
+        person, with what they said of papers."""
         now = self.clock()
         kind, since = profiles.from_mapping(document).cadence, now - timedelta(weeks=weeks)
-        nobody = Subscriber(0, "you@localhost", SubscriberState.ACTIVE, kind, since)
-        made: list[Edition] = []
-        sent: set[str] = set()
-        closed: list[Closed] = []
+        who = Subscriber(0, NOBODY, SubscriberState.ACTIVE, kind, since)
+        said = Feedback()
+        if person is not None:
+            who = replace(who, email=person.email)
+            with self.db.reading() as tx:
+                said = people.feedback(tx, [person.key]).get(person.key, said)
+        windows: list[Window] = []
         while (until := cadence.next_due(kind, since)) <= now:
-            window, since = Window(since, until), until
-            due = Due(nobody, document)
-            made.append(draft(self.press, due, window, until, sent, closed).edition)
-            sent.update(id_ for id_, _ in made[-1].content.pins)
-            closed.append(Closed(window, made[-1].state is EditionState.QUEUED))
-        return made
+            windows.append(Window(since, until))
+            since = until
+        return list(rehearse(self.press, Due(who, document, said), windows))
+
+    @cached_property
+    def rehearsals(self) -> Rehearsals:
+        """What visitors of the site would have got lately."""
+        return Rehearsals(self.press)
 
     def subscriber(self, email: str) -> Subscriber:
         """The person with this address. Raises Refused for an unknown one."""

@@ -156,5 +156,6 @@ def site_parts(app: App) -> SiteParts:
         renderer=app.renderer,
         mail_domain=app.mail_domain,
         templates=app.templates,
+        rehearse=app.rehearsals.letters,
         hooks=doors.hooks(app.settings, app.desk, app.fetch),
     )

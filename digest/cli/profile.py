@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,13 @@ from digest.cli.globals import open_app
 from digest.cli.options import AsJson, example, noun
 from digest.cli.output import note, print_json, say, table
 from digest.errors import Refused
+
+if TYPE_CHECKING:
+    from digest.app import App
+    from digest.model import Edition, Subscriber
+
+Document = dict[str, Any]
+"""A profile file as plain data."""
 
 app = noun(
     "What each person wants.",
@@ -131,19 +139,43 @@ def import_(
     return 1 if found.damaged else 0
 
 
-@app.command(epilog=example("digest profile simulate ada.toml --weeks 4"))
+@app.command(
+    epilog=example(
+        "digest profile simulate ada.toml --weeks 4",
+        "digest profile simulate ada@example.org --letters | less",
+        "digest profile simulate ada.toml --letters --format html > letters.html",
+    )
+)
 def simulate(
     who: Annotated[str, typer.Argument(metavar="FILE|EMAIL")],
-    weeks: Annotated[int, typer.Option(min=1, max=52)] = 4,
+    weeks: Annotated[int, typer.Option(min=1, max=52, help="How far to look back.")] = 4,
+    letters: Annotated[bool, typer.Option("--letters", help="The letters too, whole.")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", help="Of the letters: text or html.")
+    ] = "text",
     as_json: AsJson = False,
 ) -> None:
     """What a profile would have got in the last weeks. Nothing is stored or sent."""
+    if format_ not in {"text", "html"}:
+        raise Refused(f"--format {format_!r}: there are text and html")
     site = open_app()
-    made = site.simulate(_document(site, who), weeks)
+    document, person = _wanted(site, who)
+    made = site.simulate(document, weeks, person)
     if as_json:
         from digest.cli.edition import row
 
         return print_json([row(edition) for edition in made])
+    if not letters:
+        return _counts(made)
+    if format_ == "text":
+        _counts(made)
+    for edition in made:
+        if edition.content.papers or edition.reason is None:
+            say(_letter(site, edition, document, person, format_))
+    return None
+
+
+def _counts(made: Sequence[Edition]) -> None:
     rows = (
         [
             e.window.since,
@@ -158,18 +190,35 @@ def simulate(
     return table(columns, rows, "no window closed in these weeks")
 
 
-def _document(site: Any, who: str) -> dict[str, Any]:
+def _letter(
+    site: App, edition: Edition, document: Document, person: Subscriber | None, format_: str
+) -> str:
+    """A letter that was never sent; the links of a file's go to nobody's pages."""
+    from digest import profiles
+    from digest.model import Subscriber, SubscriberState
+    from digest.store import papers
+
+    email, cadence = edition.subscriber, profiles.from_mapping(document).cadence
+    nobody = Subscriber(0, email, SubscriberState.ACTIVE, cadence, edition.made_at)
+    with site.db.reading() as tx:
+        texts = papers.pinned(tx, set(edition.content.pins))
+    parts = site.renderer.digest_parts(edition, person or nobody, texts)
+    return parts.html if format_ == "html" else parts.text
+
+
+def _wanted(site: App, who: str) -> tuple[Document, Subscriber | None]:
+    """The profile of a file, or of a person."""
     from digest import profiles
     from digest.store import people
 
     if Path(who).is_file():
         with named(Path(who)):
-            return profiles.to_mapping(profiles.parse(profile_text(Path(who))))
+            return profiles.to_mapping(profiles.parse(profile_text(Path(who)))), None
     if "@" not in who:
         raise Refused(f"no file {who}, and no address")
-    key = site.subscriber(who).key
+    person = site.subscriber(who)
     with site.db.reading() as tx:
-        return people.profile(tx, key)[0]
+        return people.profile(tx, person.key)[0], person
 
 
 @app.command(epilog=example("digest profile like ada@example.org arxiv:2410.16794"))

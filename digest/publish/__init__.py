@@ -1,7 +1,7 @@
 """VERB 3: for each batch of people who are due: match, compose, write their editions.
 
 group.py     the thinking: papers indexed once, people ranked, their editions composed
-rehearse.py  the same for previews and explanations, with nothing written
+rehearsal.py the same for previews and explanations, with nothing written
 
 Due is a query; a window closes by compare-and-set; so running this twice, or at two places at
 once, makes one edition for each person and window. Reads are short, thinking happens with no
@@ -28,21 +28,24 @@ from digest.publish.group import (
     stock,
     tell_missed,
 )
-from digest.publish.rehearse import Draft, Standing, draft, standing
+from digest.publish.rehearsal import NOBODY, Draft, Rehearsals, Standing, draft, rehearse, standing
 from digest.store import Database, Tx, editions, papers, people, sources
 from digest.store.editions import NewEdition
 from digest.store.people import Due
 
 __all__ = [
+    "NOBODY",
     "Draft",
     "Press",
     "Published",
+    "Rehearsals",
     "Shelf",
     "Standing",
     "draft",
     "message_id",
     "publish",
     "publish_batch",
+    "rehearse",
     "standing",
     "stock",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from digest import profiles
 from digest import subscribe as verbs
 from digest.errors import ProfileError, Refused
 from digest.model import WEEKDAYS, Paper, Profile, Window
-from digest.render.paper import page_url
+from digest.render.paper import Named, page_url
 from digest.render.words import day_words, direction, excerpt, listed, plain
 from digest.store import papers
 from digest.web import wishes
@@ -40,6 +40,8 @@ class Seen:
     votes: int
     title_dir: str
     excerpt_dir: str
+    why: str = ""
+    similar: Sequence[Named] = ()
 
 
 def show(house: House, request: Request) -> Response:
@@ -59,6 +61,7 @@ def page(
         status,
         headers,
         form=form,
+        previews=house.parts.rehearse is not None,
         choices=wishes.choices(),
         open=typed,
         guess=not typed,
@@ -103,7 +106,7 @@ async def subscribe(house: House, request: Request) -> Response:
 
 def _subscribe(house: House, values: Mapping[str, str], proof: str) -> Response:
     form, parts = Form({**wishes.fresh(), **values}), house.parts
-    email, profile = _address(form), _profile(form)
+    email, profile = _address(form), wanted(form)
     if form.errors:
         return page(house, form, 422)
     if not values.get("website"):  # what only a machine fills in
@@ -121,11 +124,11 @@ def _address(form: Form) -> str:
         return ""
 
 
-def _profile(form: Form) -> Profile:
+def wanted(form: Form) -> Profile:
     """What the form asks for; its faults are noted at their fields."""
-    wanted = wishes.apply(form.values, profiles.to_mapping(Profile()))
+    document = wishes.apply(form.values, profiles.to_mapping(Profile()))
     try:
-        profile = profiles.from_mapping(wanted)
+        profile = profiles.from_mapping(document)
     except ProfileError as error:
         form.errors.update(wishes.faults_by_field(error.faults, form.values))
         return Profile()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from digest.bounces import Hooks
 from digest.errors import TokenError
 from digest.links import Links, Purpose
-from digest.model import EndReason, Subscriber
+from digest.model import Edition, EndReason, Profile, Subscriber
 from digest.render import Renderer, Site
 from digest.store import Database, people
 from digest.subscribe import Post
@@ -28,7 +28,8 @@ POSTS, POST_SECONDS = 20, 30.0  # a client may post 20 times at once, then once 
 class SiteParts:
     """What a site needs. `checks`: more of what must be well before the site says that it is
     ready: {name: a function that says what is wrong, "" where nothing is}. `templates`: the
-    site's own folder, holding `web/...`, looked in before ours. `hooks`: what providers post to."""
+    site's own folder, holding `web/...`, looked in before ours. `hooks`: what providers post to.
+    `rehearse`: the last letters of a profile, made up; None: visitors are not shown any."""
 
     db: Database
     links: Links
@@ -39,6 +40,7 @@ class SiteParts:
     checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     templates: Path | None = None
     hooks: Hooks | None = None
+    rehearse: Callable[[Profile, datetime], Sequence[Edition]] | None = None
 
     @property
     def post(self) -> Post:

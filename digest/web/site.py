@@ -13,7 +13,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from digest.errors import Broken, DigestError, Refused, TokenError
-from digest.web import confirm, feedback, front, health, hooks, leave, letter, metrics, preferences
+from digest.web import (
+    confirm,
+    feedback,
+    front,
+    health,
+    hooks,
+    leave,
+    letter,
+    metrics,
+    preferences,
+    preview,
+)
 from digest.web.pages import ASSETS, Pages
 from digest.web.parts import House, SiteParts
 from digest.web.shell import Shell, log, told
@@ -86,6 +97,8 @@ def _routes(house: House) -> list[Route]:
         get("/", front.show),
         get("/subscribe", front.show),  # where the answer of the form stands, asked again
         post("/subscribe", front.subscribe),
+        get("/preview", front.show),
+        post("/preview", preview.preview),
         get("/c/{token}", confirm.show),
         post("/c/{token}", confirm.confirm),
         get("/p/{token}", preferences.show),
