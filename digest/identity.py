@@ -122,18 +122,14 @@ def link(id_: str) -> str:
 def fingerprint(title: str, authors: Sequence[str], found_at: str = "") -> str:
     """16 hex digits of the title's letters and digits and of the first author's surname, and of
     `found_at` where that is too little to go by."""
-    letters = "".join(re.findall(r"[^\W_]+", plain(title)))
-    by = surname(authors[0]) if authors else ""
-    where = found_at if not _tells(letters, by) else ""
-    return hashlib.sha256(f"{letters}\n{by}\n{where}".encode()).hexdigest()[:16]
+    letters, by = _letters(title), surname(authors[0]) if authors else ""
+    return _digits(letters, by, "" if _tells(letters, by) else found_at)
 
 
 def title_key(title: str, authors: Sequence[str]) -> str:
     """The weak id `ta:<16 hex>`; empty where title and authors say too little."""
-    letters = "".join(re.findall(r"[^\W_]+", plain(title)))
-    if not authors or not _tells(letters, surname(authors[0])):
-        return ""
-    return f"{WEAK}:{fingerprint(title, authors)}"
+    letters, by = _letters(title), surname(authors[0]) if authors else ""
+    return f"{WEAK}:{_digits(letters, by, '')}" if _tells(letters, by) else ""
 
 
 def complete(
@@ -196,6 +192,14 @@ def _trimmed(doi: str) -> str:
     ):
         doi = doi[:-1].rstrip(".,;:'\"")
     return doi
+
+
+def _letters(title: str) -> str:
+    return "".join(re.findall(r"[^\W_]+", plain(title)))
+
+
+def _digits(letters: str, by: str, where: str) -> str:
+    return hashlib.sha256(f"{letters}\n{by}\n{where}".encode()).hexdigest()[:16]
 
 
 def _tells(letters: str, by: str) -> bool:

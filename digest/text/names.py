@@ -14,6 +14,7 @@ _MAX_LIST = 200_000  # characters of one author string that are read
 
 _INITIALS = re.compile(r"(?:[^\W\d_]{1,2}\.[\s-]*)+[^\W\d_]?|[^\W\d_](?:-?[^\W\d_]){0,2}")
 _SUFFIX = re.compile(r"(?:jr|sr|ii|iii|iv|phd|md)\.?", re.I)
+_PLAIN = re.compile(r"[^\W\d_]+\.?(?:[ -][^\W\d_]+\.?)*")
 _AND = re.compile(r"\s*(?:,|;)?\s+(?:and|&)\s+|\s*[,;]\s*(?:et al\.?)?\s*$|\s+et al\.?\s*$", re.I)
 _TRAILING = re.compile(r"(?:(?<=[a-z])\d+(?:\s*,\s*\d+)*|[\s,;*†‡§¶⁰¹²³⁴-⁹])+$")
 
@@ -41,6 +42,8 @@ def clean_author(raw: str) -> str:
 
 
 def _one_name(text: str) -> str:
+    if len(text) <= MAX_AUTHOR and _PLAIN.fullmatch(text):  # most are, and need no more
+        return text
     name = excerpt(_outside_brackets(text), MAX_AUTHOR)
     name = " ".join(_TRAILING.sub("", name).lstrip(" ,;*").split())
     parts = [part.strip() for part in name.split(",") if part.strip()]
