@@ -21,6 +21,7 @@ from digest.errors import DigestError, Refused
 from digest.model import Announce, BadEntry, Fetched, LetterKind, Listing, SourceReport, Verdict
 from digest.sources import Backfills, Known, Rereads, Source, alarm
 from digest.sources.file import read_papers
+from digest.sources.health import of_what_was_read
 from digest.sources.http import Web
 from digest.store import Database, Tx, deliveries, papers, sources
 
@@ -221,7 +222,7 @@ async def _ask(
 async def _fetch(source: Source, cursor: dict[str, str], known: Known, now: datetime) -> Fetched:
     """What the source says. A kind that breaks its promise not to raise is its own report."""
     try:
-        return await source.fetch(cursor, known, now)
+        return of_what_was_read(await source.fetch(cursor, known, now), cursor)
     except DigestError as error:
         if error.exit_code == 3:  # the database: nobody can go on
             raise

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replaying import CATEGORIES, ingest_from, no_web, noon, replay_on, run, spec, web_of
+from replaying import CATEGORIES, hf, ingest_from, no_web, noon, replay_on, run, spec, web_of
 
 from digest import identity
 from digest.errors import Broken, Refused
@@ -119,6 +119,26 @@ def test_what_a_backfill_brings_is_told_apart(sqlite: Database) -> None:
     fetched = Fetched(Verdict.OK, "", (paper(1),), backfill=(paper(1), paper(2), paper(3)))
     (report,) = asked(sqlite, Scripted("a", fetched))
     assert (report.new, report.backfilled) == (3, 2)
+
+
+def test_a_source_most_of_whose_entries_cannot_be_read_is_not_quiet(sqlite: Database) -> None:
+    bad = tuple(BadEntry(b"<%d>" % n, "has no title") for n in range(3))
+    for verdict in (Verdict.OK, Verdict.QUIET, Verdict.EMPTY):
+        source = Scripted("a", Fetched(verdict, "", (paper(1),), bad=bad, cursor={"etag": "1"}))
+        (report,) = asked(sqlite, source)
+        assert report.verdict is Verdict.PARSE_FAILED
+        assert report.message.startswith("3 of 4 entries could not be read (has no title)")
+    with sqlite.reading() as tx:
+        assert sources.cursor(tx, "a") == {}
+    assert count(sqlite) == 1
+
+
+def test_a_page_whose_rows_have_another_shape_than_before_is_told_as_such(sqlite: Database) -> None:
+    rows = [{"article": {"id": f"2509.0000{n}", "title": "A paper"}} for n in range(3)]
+    web = web_of(lambda _: httpx.Response(200, json=rows, headers={"ETag": "1"}))
+    (report,) = asked(sqlite, hf(web, "https://x.example"))
+    assert (report.verdict, report.quarantined) == (Verdict.PARSE_FAILED, 3)
+    assert "has no paper" in report.message
 
 
 def test_bad_entries_go_into_quarantine_once(db: Database) -> None:

@@ -50,6 +50,26 @@ def test_entities_are_refused_before_anything_expands_them(body: bytes) -> None:
     assert "entities" in found.message
 
 
+def test_a_feed_that_mixes_utf8_with_bytes_of_windows_is_read_as_both() -> None:
+    body = rss("<title>Größe</title>", "<title>Caf@ – 3</title>").replace(b"@", b"\xe9")
+    found = document.read(body, "application/xml")
+    assert [entry["title"] for entry in found.entries] == ["Größe", "Café – 3"]
+    assert found.message == "read as cp1252 where it is not utf-8"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("R & D in Q&A & more", "R & D in Q&A & more"),
+        ("Q&amp;A, A&#38;B &eacute;", "Q&A, A&B é"),
+        ("<![CDATA[R&D; Q&A]]> & <![CDATA[x&y]]>", "R&D; Q&A & x&y"),
+    ],
+)
+def test_ampersands_that_nobody_escaped_are_ampersands(written: str, shown: str) -> None:
+    (paper,), _ = listings(document.read(rss(f"<title>{written}</title>")).entries, listing)
+    assert paper.title == shown
+
+
 def test_a_plain_doctype_is_harmless() -> None:
     old = '<!DOCTYPE rss PUBLIC "-//Netscape//DTD RSS 0.91//EN" "http://x.org/rss.dtd">\n'
     assert document.read(rss("<title>One</title>", head=HEAD + old)).ok

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.text import (
+    MAX_ABSTRACT,
     clean_abstract,
     clean_author,
     clean_line,
@@ -24,6 +25,7 @@ from digest.text import (
     symbols,
     words,
 )
+from digest.text.names import MAX_AUTHORS
 
 TEX = [
     (r"na\"ive Fr\'echet, G\"{o}del, na\"{\i}ve", "naïve Fréchet, Gödel, naïve"),
@@ -48,6 +50,7 @@ TEX = [
     (r"$\hat{x}$ and $\bar{y}$", "x̂ and ȳ"),
     (r"$k$-means, $N=5$, $p<0.05$", "k-means, N=5, p<0.05"),
     ("{B}ayesian {AI} over {0, 1}", "Bayesian AI over {0, 1}"),
+    (r"On \(x^2\), \( y_i \) and \[ \frac{a}{b} \], not \(", "On x², y_i and a/b, not"),
     (r"100\,000 multi\-modal", "100 000 multimodal"),
     (r"\mathbb{ \mathbb{R", "ℝ"),
     (r"90 \deg and 30\% of 5% here", "90 ° and 30% of 5% here"),
@@ -101,6 +104,16 @@ def test_ten_megabytes_are_cut_before_they_are_cleaned() -> None:
         clean_abstract(nasty * (10_000_000 // len(nasty)))
     split_authors("a, (" * 3_000_000)
     assert time.process_time() - started < 30  # hours, if any of it were quadratic
+
+
+RUNS = [" ", "\n", "\\(", "$x", "{", "^{", "<b>", "&amp;", "(", "A. B, ", " et al", "\ud800", " ."]
+
+
+def test_long_runs_of_anything_are_read_in_their_length() -> None:
+    for before, run in ((b, r) for b in ("", "\\(", "<p>") for r in RUNS):
+        raw = before + run * (10_000 // len(run))  # what is quadratic takes seconds for each
+        assert len(clean_abstract(raw)) <= MAX_ABSTRACT
+        assert len(split_authors(raw)) <= MAX_AUTHORS
 
 
 def test_groups_in_groups_do_not_exhaust_the_stack() -> None:

@@ -93,6 +93,7 @@ def check(name: Name, as_json: AsJson = False) -> int:
 
 async def _ask(name: str) -> dict[str, Any]:
     from digest.ingest import known_in
+    from digest.sources.health import of_what_was_read
     from digest.store import sources
 
     site = open_app()
@@ -101,7 +102,8 @@ async def _ask(name: str) -> dict[str, Any]:
         with site.db.reading() as tx:
             cursor = sources.cursor(tx, name)
         fresh = {key: value for key, value in cursor.items() if key not in {"etag", "modified"}}
-        said = await source.fetch(fresh, known_in(site.db), site.clock())
+        told = await source.fetch(fresh, known_in(site.db), site.clock())
+    said = of_what_was_read(told, fresh)
     ids = [item.ids[0] for item in said.listings]
     return {
         "source": name,

@@ -37,6 +37,8 @@ _BOMS = (
     (b"<\x00?\x00", "utf-16-le"),
     (b"\x00<\x00?", "utf-16-be"),
 )
+_MIXED = "digest-mixed"  # how bytes that are no UTF-8 are read
+_WILD = re.compile(r"&(?!(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|\w{1,40});)")
 _PAGE_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.I)
 
 
@@ -63,7 +65,7 @@ def read(body: bytes, content_type: str = "", url: str = "") -> Document:
         return Document(Verdict.PARSE_FAILED, refused)
     try:
         found = feedparser.parse(
-            io.BytesIO(text.encode()),  # bare bytes could be taken for a file's name
+            io.BytesIO(_tamed(text).encode()),  # bare bytes could be taken for a file's name
             response_headers={"content-type": "application/xml; charset=utf-8"},
             sanitize_html=False,  # digest.text does that, and more
             resolve_relative_uris=False,
@@ -72,6 +74,20 @@ def read(body: bytes, content_type: str = "", url: str = "") -> Document:
         return Document(Verdict.PARSE_FAILED, f"cannot be parsed ({type(error).__name__}: {error})")
     _resolve_links(found.get("entries", ()), url)
     return _checked(text, found, encoding)
+
+
+def _tamed(text: str) -> str:
+    """`text` with `&` for `R&D` as XML wants it: the lenient parser makes `Q&A;` of `Q&A`. What
+    stands in CDATA is left."""
+    if not _WILD.search(text):
+        return text
+    pieces, at = [], 0
+    while (start := text.find("<![CDATA[", at)) >= 0:
+        end = text.find("]]>", start)
+        end = end if end >= 0 else len(text)
+        pieces += [_WILD.sub("&amp;", text[at:start]), text[start:end]]
+        at = end
+    return "".join([*pieces, _WILD.sub("&amp;", text[at:])])
 
 
 def decoded(body: bytes, content_type: str = "") -> tuple[str, str]:
@@ -83,12 +99,24 @@ def decoded(body: bytes, content_type: str = "") -> tuple[str, str]:
     try:
         return body.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
-        encoding = _said(body, content_type)
-        return body.decode(encoding, "replace"), encoding
+        if encoding := _said(body, content_type):
+            return body.decode(encoding, "replace"), encoding
+        return body.decode("utf-8", _MIXED), "cp1252 where it is not utf-8"
+
+
+def _western(error: UnicodeError) -> tuple[str, int]:
+    """Bytes that are no UTF-8, as Windows writes them: feeds are put together from many hands."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error(_MIXED, _western)
 
 
 def _said(body: bytes, content_type: str) -> str:
-    """The encoding that header or declaration name, where it is one of text and not UTF-8."""
+    """The encoding that header or declaration name, where it is one of text and not UTF-8; else
+    nothing."""
     header, declared = _CHARSET.search(content_type), _DECLARED.match(body[:400])
     names = [header[1]] if header else []
     names += [declared[1].decode("ascii", "replace")] if declared else []
@@ -99,7 +127,7 @@ def _said(body: bytes, content_type: str) -> str:
             continue
         if _CODECS.match(known) and known != "utf-8":
             return known
-    return "cp1252"
+    return ""
 
 
 def _refusal(text: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median
 
-from digest.model import Verdict
+from digest.model import Fetched, Verdict
 
 ENOUGH = 4  # earlier counts of a weekday without which it has no usual count
 SHORT = 0.7  # of the usual count
@@ -62,6 +62,18 @@ def judge(came: Came) -> tuple[Verdict, str]:
     if usual := _usual_if_short(came):
         return Verdict.SHORT, f"{came.shown} papers where {usual:g} are usual"
     return Verdict.OK, came.message
+
+
+def of_what_was_read(fetched: Fetched, before: Mapping[str, str]) -> Fetched:
+    """`fetched`, or that most of its entries could not be read: then it is no quiet day, whatever
+    its kind says, and its cursor stays `before`, so that all of it is asked for again."""
+    read = len(fetched.listings) + len(fetched.backfill)
+    trusted = fetched.verdict.healthy or fetched.verdict is Verdict.EMPTY
+    if not trusted or len(fetched.bad) <= read:
+        return fetched
+    all_ = f"{len(fetched.bad):,} of {read + len(fetched.bad):,} entries"
+    why = f"{all_} could not be read ({fetched.bad[0].reason}): they are in quarantine"
+    return replace(fetched, verdict=Verdict.PARSE_FAILED, message=why, cursor=dict(before))
 
 
 def _usual_if_short(came: Came) -> float:

@@ -50,6 +50,7 @@ _UNSEEN = re.compile(
     "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffc"
     "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e0fff\U000f0000-\U0010ffff]+"
 )
+_HALVES = re.compile("[\ud800-\udfff]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _OPENING = re.compile(r"^abstract\s*(?:[:.–—-]+\s*|$)", re.I)
 _SENTENCE = re.compile(r"[.!?…][)\]”\"']*(?=\s)")
@@ -109,6 +110,7 @@ def _without_tags(text: str) -> str:
     """What a browser would show. `<` before anything that is no tag stays a less-than sign."""
     if not _TAG.search(text):
         return text
+    text = _HALVES.sub("", text)  # which the parser of HTML cannot take
     text = _HEADING.sub(" ", text.replace("<![CDATA[", "").replace("]]>", ""))
     text = _SCRIPT.sub(lambda m: scripted(m[2].strip(), up=m[1].lower() == "sup"), text)
     text = _BLOCK.sub(lambda m: " " + m[0], text)

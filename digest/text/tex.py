@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 
 from digest.text.script import bracketed, scripted
 from digest.text.symbols import (
@@ -28,10 +29,12 @@ from digest.text.symbols import (
 _SIGN = re.compile(r"[\\$]|[\^_]\{|(?<=[\w.,;:)\]])~(?=[\w(\[])|\{\w[\w-]*\}")
 _TOKEN = re.compile(r"\\([A-Za-z]+)\*?|\\(.)|([{}$^_~])|([^\\{}$^_~]+)|\\", re.S)
 _WORD_IN_BRACES = re.compile(r"(?<![\^_])\{(\w[\w-]*)\}")
-_BEFORE_STOP = re.compile(r"\s+(?=[.,;](?:\s|$))")  # where a citation was
+_BEFORE_STOP = re.compile(r"(?<!\s)\s+(?=[.,;](?:\s|$))")  # where a citation was
 _DEPTH = 40  # groups inside groups; deeper ones are read flat
 _MATH_SPAN = 1500  # characters a formula may have
 _BETWEEN = set("∈∉∋⊂⊆⊃⊇×·∘≤≥≪≫≈≃≅∼≡≠→←↔⇒⇔↦∪∩±∓∧∨⊕⊗∣|∥=<>∝≺≻⊥")
+_DELIMITER = re.compile(r"(?<!\\)\\[(\[]\s*|\s{0,9}(?<!\\)\\[)\]]")
+_CLOSES = {r"\(": r"\)", r"\[": r"\]"}
 _LEFT_OVER = re.compile(r"\\+(?=[A-Za-z])|\\")
 
 
@@ -46,6 +49,8 @@ def from_tex(text: str) -> str:
         text = _WORD_IN_BRACES.sub(r"\1", text)  # {B}ayesian; but {0, 1} is a set
         if not has_tex(text):
             return text
+    if "\\(" in text or "\\[" in text:
+        text = _in_dollars(text)
     if "``" in text:
         text = text.replace("``", "“").replace("''", "”")
     if "--" in text:
@@ -54,6 +59,19 @@ def from_tex(text: str) -> str:
     said = _Reader(text).read()
     said = _BEFORE_STOP.sub("", _LEFT_OVER.sub("", said))
     return unicodedata.normalize("NFC", said)
+
+
+def _in_dollars(text: str) -> str:
+    """`text` with `\\(x\\)` and `\\[x\\]`, as MathJax has formulas, written `$x$`."""
+    marks = list(_DELIMITER.finditer(text))
+    math = set()
+    for one, other in pairwise(marks):
+        if (
+            _CLOSES.get(one[0].strip()) == other[0].strip()
+            and other.start() - one.start() <= _MATH_SPAN
+        ):
+            math |= {one.start(), other.start()}
+    return _DELIMITER.sub(lambda mark: "$" if mark.start() in math else mark[0], text)
 
 
 class _Reader:
