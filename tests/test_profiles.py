@@ -57,6 +57,11 @@ interests = st.builds(
     seeds=lists,
     quota=st.none() | st.integers(1, 200),
 )
+hints = st.lists(
+    phrases.map("with: {}".format) | phrases.map("cat: {}".format), min_size=1, max_size=3
+)
+hinted = st.tuples(phrases, hints.map("; ".join)).map("{0[0]} ({0[1]})".format)
+people = st.lists(phrases | hinted, max_size=3, unique=True).map(tuple)
 any_profile = st.builds(
     Profile,
     cadence=cadences(),
@@ -65,9 +70,9 @@ any_profile = st.builds(
     quiet_weeks=st.sampled_from(list(QuietWeeks)),
     trending=st.integers(0, 200),
     interests=st.lists(interests, max_size=3, unique_by=lambda i: i.name).map(tuple),
-    follow_authors=lists,
+    follow_authors=people,
     mute_terms=lists,
-    mute_authors=lists,
+    mute_authors=people,
     mute_categories=lists,
 )
 
@@ -422,6 +427,65 @@ def test_lint_tells_an_author_who_may_be_several_people() -> None:
     papers = [Paper("a", "x", authors=("Yang Song",)), Paper("b", "x", authors=("Yi Song",))]
     expected = ["2:12 warning 'Song, Y.' may be Yang Song, Yi Song"]
     assert expected == said('[follow]\nauthors = ["Song, Y."]', papers)
+
+
+BESIDE = [
+    *((("Ada A", "Bo B"), "cs.LG"), (("Bo B", "Cy C"), "cs.LG"), (("Di D",), "math.CO")),
+    *((("Ed E",), "q-bio.PE"), ((), "cs.CV")),
+]
+WANGS = [
+    Paper(f"w:{i}", "x", authors=("Wei Wang", *beside), categories=(category,))
+    for i, (beside, category) in enumerate(BESIDE)
+]
+
+
+def test_lint_tells_a_name_that_may_be_several_people() -> None:
+    [line] = said('[follow]\nauthors = ["Wei Wang"]', WANGS)
+    assert line == (
+        "2:12 note 'Wei Wang' is on 5 papers of the last four weeks by 3 groups that share no "
+        "other author: perhaps several people; tell yours as 'Wei Wang (with: Jane Doe; cat: "
+        "cs.LG)'"
+    )
+    assert [] == said('[follow]\nauthors = ["Wei Wang"]', WANGS[:3])
+
+
+def test_lint_tells_hints_that_fit_nothing() -> None:
+    [line] = said('[follow]\nauthors = ["Wei Wang (with: Zoe Z)"]', WANGS)
+    assert "its hints fit none of 5 papers by 'Wei Wang' in the last four weeks" in line
+    assert [] == said('[follow]\nauthors = ["Wei Wang (with: A, Ada)"]', WANGS)
+
+
+@pytest.mark.parametrize(
+    ("person", "found"),
+    [
+        ("Wei Wang", [0, 1, 2, 3, 4]),
+        ("Wang, Wei (with: Ada A)", [0]),
+        ("Wang, Wei (with: A, Ada; with: Di D)", [0, 2]),
+        ("Wang, Wei (cat: cs.LG, q-bio)", [0, 1, 3]),
+        ("Wang, Wei (with: Di D; CAT: cs.cv)", [2, 4]),
+        ("Wang, Wei (cat: cs)", [0, 1, 4]),
+        ("Wang, Wei (PhD)", [0, 1, 2, 3, 4]),  # no hint
+    ],
+)
+def test_co_authors_and_categories_tell_people_of_one_name_apart(
+    person: str, found: list[int]
+) -> None:
+    assert found == sorted(byline.paper for byline in Shelf(WANGS).by(person))
+
+
+def test_a_known_co_author_makes_initials_sure() -> None:
+    shelf = Shelf([Paper("p", "x", authors=("W. Wang", "Ada A"), categories=("cs.LG",))])
+    sure = [[b.sure for b in shelf.by(f"Wei Wang{hint}")] for hint in ("", " (with: Ada A)")]
+    assert sure == [[0.5], [1.0]]
+    assert [0.5] == [b.sure for b in shelf.by("Wei Wang (cat: cs.LG)")]
+
+
+@pytest.mark.parametrize("hint", ["on: ants", "with:", "cat: cs.LG; Jane Doe", "with: ++"])
+def test_a_hint_that_is_none_is_a_fault(hint: str) -> None:
+    with pytest.raises(ProfileError) as fault:
+        profiles.parse(f'[follow]\nauthors = ["Wei Wang ({hint})"]')
+    assert "2:12 follow, authors 1: " in str(fault.value)
+    assert "write (with: Jane Doe; cat: cs.LG)" in str(fault.value)
 
 
 def test_lint_tells_an_author_without_a_given_name() -> None:

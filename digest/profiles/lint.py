@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from digest.model import Interest, Paper, Profile
-from digest.profiles.names import MAYBE, SURE, has_given_name
+from digest.profiles.names import MAYBE, SURE, has_given_name, without_hints
 from digest.profiles.places import Path, Places
 from digest.profiles.query import Everything, Leaf, Phrase, QueryError, leaves, parse_query
 from digest.profiles.reading import examine, read_term
-from digest.profiles.shelf import Shelf
+from digest.profiles.shelf import Byline, Shelf
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 TOO_MUCH = 0.25  # of the papers: what matches more tells them apart too little
+CIRCLES = 3  # groups that never write together, from which a name may be several people's
 SPAN = "the last four weeks"
 
 _LOWER = re.compile(r"(?<![\w\"-])(and|or|not)(?![\w\"-])")
@@ -180,3 +181,32 @@ def _people(table: object, shelf: Shelf) -> Iterator[Odd]:
             if len(names) > 1:
                 listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
                 yield ("follow", "authors", index), WARNING, f"{person!r} {verb} {listed}"
+        if said := _of_one_name(person, found, shelf):
+            yield ("follow", "authors", index), NOTE, said
+
+
+def _of_one_name(person: str, found: Sequence[Byline], shelf: Shelf) -> str:
+    """What the papers tell of a name that may be several people's; "" where they tell nothing."""
+    name = without_hints(person)
+    if name != person:
+        without = len(shelf.by(name))
+        lost = f"{person!r}: its hints fit none of {without} papers by {name!r} in {SPAN}"
+        return lost if without and not found else ""
+    sets = [{a for a in shelf.papers[b.paper].authors if a != b.spelled} for b in found]
+    circles = len(_circles(sets))
+    if circles < CIRCLES:
+        return ""
+    return (
+        f"{person!r} is on {len(found)} papers of {SPAN} by {circles} groups that share no other "
+        f"author: perhaps several people; tell yours as '{name} (with: Jane Doe; cat: cs.LG)'"
+    )
+
+
+def _circles(sets: Sequence[set[str]]) -> list[set[str]]:
+    """Groups of co-authors, those that share somebody made one; nobody beside is no group."""
+    groups: list[set[str]] = []
+    for one in filter(None, sets):
+        near = [group for group in groups if group & one]
+        groups = [group for group in groups if not group & one]
+        groups.append(one.union(*near))
+    return groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,9 +38,54 @@ class Name:
         return self.words[: len(self.words) - self.family]
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody as a profile names them, and what tells them from others of the same name: whom
+    they write with, and in which categories. Any one of these hints is enough."""
+
+    name: str
+    beside: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def hinted(self) -> bool:
+        return bool(self.beside or self.categories)
+
+
+_HINTED = re.compile(r"(.*\S)\s*\(([^()]*:[^()]*)\)\s*", re.S)
+_HINT = re.compile(r"\s*(\w+)\s*:\s*(.*\S)\s*", re.S)
+
+
+@lru_cache(maxsize=50_000)
+def read_person(text: str) -> Person:
+    """`Wang, Wei (with: Jane Doe; cat: cs.LG)`. Raises ValueError for a hint that is none."""
+    found = _HINTED.fullmatch(text)
+    if found is None:
+        return Person(text.strip())
+    beside: list[str] = []
+    categories: list[str] = []
+    for hint in found[2].split(";"):
+        said = _HINT.fullmatch(hint)
+        if said and said[1].lower() == "with" and words(said[2]):
+            beside.append(said[2])
+        elif said and said[1].lower() == "cat":
+            categories += [name for part in said[2].split(",") if (name := part.strip())]
+        else:
+            raise ValueError(f"{hint.strip()!r} is no hint; write (with: Jane Doe; cat: cs.LG)")
+    return Person(found[1], tuple(beside), tuple(categories))
+
+
+def without_hints(text: str) -> str:
+    """The name alone."""
+    found = _HINTED.fullmatch(text)
+    return found[1] if found else text
+
+
 @lru_cache(maxsize=100_000)
 def spellings(text: str) -> tuple[Name, ...]:
-    """The ways to read a name: `Song, Yang` is `Yang Song`; `Müller` is also `Mueller`."""
+    """The ways to read a name: `Song, Yang` is `Yang Song`; `Müller` is also `Mueller`. Hints
+    are left out."""
+    text = without_hints(text)
     texts = dict.fromkeys((text, text.translate(_SPELT_OUT)))
     return tuple(name for one in texts if (name := _read(one)) is not None)
 

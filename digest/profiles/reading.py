@@ -24,6 +24,7 @@ from digest.model import (
     QuietWeeks,
     Term,
 )
+from digest.profiles.names import read_person
 from digest.profiles.places import Places
 from digest.profiles.query import MAX_LENGTH, QueryError, parse_query
 from digest.profiles.table import CONTROL, Fault, Table, kind, meant, shown, wrong_string
@@ -112,9 +113,9 @@ def _profile(document: Mapping[str, Any], faults: list[Fault]) -> Profile:
         quiet_weeks=top.choice("quiet_weeks", QuietWeeks, QuietWeeks.SKIP),
         trending=top.whole("trending", 3, 0, 200),
         interests=_interests(top, faults),
-        follow_authors=follow.strings("authors", wrong=_wordless),
+        follow_authors=follow.strings("authors", wrong=_wrong_person),
         mute_terms=mute.strings("terms", wrong=_wordless),
-        mute_authors=mute.strings("authors", wrong=_wordless),
+        mute_authors=mute.strings("authors", wrong=_wrong_person),
         mute_categories=mute.strings("categories"),
     )
 
@@ -122,6 +123,13 @@ def _profile(document: Mapping[str, Any], faults: list[Fault]) -> Profile:
 def _wordless(text: str) -> str:
     """`++` can be found nowhere."""
     return "" if words(text) else f"there is no word in {text!r} to look for"
+
+
+def _wrong_person(text: str) -> str:
+    try:
+        return _wordless(read_person(text).name)
+    except ValueError as error:
+        return str(error)
 
 
 def _cadence(top: Table) -> Cadence:

@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from typing import TypeVar
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digest.model import Paper
-from digest.profiles.names import alike, spellings
+from digest.profiles.names import SURE, Person, alike, read_person, spellings, without_hints
 from digest.profiles.query import And, Author, Category, Everything, Leaf, Not, Or, Phrase, Query
 from digest.profiles.stems import stem, stems
 from digest.text import words
@@ -152,7 +152,25 @@ class Shelf:
         starting = (pairs for word, pairs in table.items() if word.startswith(asked[-1]))
         return [pair for pairs in starting for pair in pairs]
 
-    def _find_bylines(self, person: str) -> Iterable[Byline]:
+    def _find_bylines(self, text: str) -> Iterable[Byline]:
+        try:
+            person = read_person(text)
+        except ValueError:  # a profile with such a hint is refused; a query may hold anything
+            person = Person(without_hints(text))
+        found = self._named_like(person.name)
+        return (
+            filter(None, (self._hinted(person, one) for one in found)) if person.hinted else found
+        )
+
+    def _hinted(self, person: Person, byline: Byline) -> Byline | None:
+        """The byline of the very person that the hints tell of: a known co-author makes it sure."""
+        others = [name for name in self.papers[byline.paper].authors if name != byline.spelled]
+        if any(alike(one, name) for one in person.beside for name in others):
+            return replace(byline, sure=SURE)
+        given = any(self.categories(byline.paper, wanted) for wanted in person.categories)
+        return byline if given else None
+
+    def _named_like(self, person: str) -> Iterable[Byline]:
         best: dict[int, Byline] = {}
         table = self._author_table()
         for key in {name.words[-1] for name in spellings(person)}:

@@ -21,6 +21,7 @@ from digest.model import (
     ReasonKind,
     Window,
 )
+from digest.profiles.names import without_hints
 
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -281,7 +282,7 @@ def profile_words(profile: Profile) -> str:
     """What a profile asks for, in one line, for confirmations and lists; `describe` of its cadence
     says when."""
     names = [cut(plain(interest.name), 40) for interest in profile.interests]
-    people = [cut(_name_first(plain(name)), 40) for name in profile.follow_authors]
+    people = [cut(_name_first(plain(without_hints(name))), 40) for name in profile.follow_authors]
     about = listed(names, 4) if names else "popular papers"
     if people:
         about += f"; papers by {listed(people, 3)}"

@@ -27,6 +27,7 @@ from digest.subscribe.life import Post, as_newcomer, ask_to_confirm, wish
 BATCH = 500  # rows in one transaction
 LONGEST_LINE = 1_000_000  # characters
 LONGEST_CONSENT = 2_000
+_BETWEEN = re.compile(r";(?![^()]*\))")  # not within the hints of a name
 COLUMNS = (
     "email",
     "confirmed_at",
@@ -175,7 +176,7 @@ def _csv_profile(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _listed(given: Mapping[str, str], column: str) -> list[str]:
-    return [part for cell in given.get(column, "").split(";") if (part := cell.strip())]
+    return [part for cell in _BETWEEN.split(given.get(column, "")) if (part := cell.strip())]
 
 
 def _is_text(text: str) -> bool:
