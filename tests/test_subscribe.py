@@ -650,7 +650,8 @@ def test_a_csv_row_becomes_a_profile(sqlite: Database, tmp_path: Path) -> None:
     text = (
         "email,confirmed_at,cadence,zone,terms,categories,authors,seeds,consent\n"
         'ada@example.org,2025-09-01,daily,Asia/Tokyo,"graphs, wide; distillation^2",'
-        'cs.LG;stat.ML,"Song, Yang; Wei Wang (with: A B; cat: cs); O\'Hara, Ada",arxiv:2410.16794,by letter\n'
+        'cs.LG;stat.ML,"Song, Yang; Wei Wang (with: A B; cat: cs); O\'Hara, Ada",'
+        "arxiv:2410.16794,by letter\n"
     )
     report = bring(sqlite, tmp_path / "people.csv", text)
     document, _ = profile_of(sqlite, subscribe.find(sqlite, ADA).key)
