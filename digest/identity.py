@@ -28,6 +28,7 @@ WEAK = "ta"
 LAST_RESORT = "sha"
 _RANK = {"arxiv": 0, "doi": 1, LAST_RESORT: 8, WEAK: 9}
 _OTHER = 4
+MOST_TWINS = 8  # works of one title among which one is looked for
 _SHORT_TITLE = 15  # letters
 
 _NEW = r"\d{2}(?:0[1-9]|1[0-2])\.\d{4,5}"
@@ -207,19 +208,25 @@ def _tells(letters: str, by: str) -> bool:
 
 
 def _by_strong(listings: Sequence[Listing]) -> list[list[Listing]]:
-    """Groups of listings that share a strong id, directly or through others."""
-    home: dict[str, int] = {}
+    """Groups of listings that share a strong id, directly or through others; in the order of
+    first appearance, within them too. Linear, however many are one work."""
+    joined = list(range(len(listings)))  # to an earlier listing of its group; itself at the head
+
+    def head(at: int) -> int:
+        while joined[at] != at:
+            joined[at] = at = joined[joined[at]]
+        return at
+
+    shown: dict[str, int] = {}
+    for at, listing in enumerate(listings):
+        for id_ in listing.ids:
+            if not is_weak(id_):
+                one, other = sorted((head(at), head(shown.setdefault(id_, at))))
+                joined[other] = one
     groups: dict[int, list[Listing]] = {}
     for at, listing in enumerate(listings):
-        strong = [id_ for id_ in listing.ids if not is_weak(id_)]
-        met = sorted({home[id_] for id_ in strong if id_ in home})
-        target = met[0] if met else at
-        members = [item for group in met for item in groups.pop(group)]
-        groups[target] = [*members, listing]
-        home.update(
-            {id_: target for item in groups[target] for id_ in item.ids if not is_weak(id_)}
-        )
-    return [groups[at] for at in sorted(groups)]
+        groups.setdefault(head(at), []).append(listing)
+    return list(groups.values())
 
 
 def _by_weak(groups: list[list[Listing]]) -> list[list[Listing]]:
@@ -228,7 +235,7 @@ def _by_weak(groups: list[list[Listing]]) -> list[list[Listing]]:
     homes: dict[str, list[int]] = {}
     for group in groups:
         weak = {id_ for item in group for id_ in item.ids if is_weak(id_)}
-        near = (at for id_ in weak for at in homes.get(id_, ()))
+        near = (at for id_ in weak for at in homes.get(id_, ())[:MOST_TWINS])
         at = next((at for at in near if not _contradict(kept[at], group)), None)
         if at is None:
             at = len(kept)

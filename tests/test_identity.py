@@ -237,6 +237,13 @@ def real_works(shared: Path) -> Iterable[Any]:
                     yield row
 
 
+def test_thousands_of_listings_of_one_work_or_of_one_title_are_folded_in_their_number() -> None:
+    same = [Listing(("doi:10.1/x", f"pmid:{n}"), "Same") for n in range(20_000)]
+    assert len(identity.fold(same)) == 1
+    twins = [Listing((f"doi:10.1/{n}", "ta:aaaaaaaaaaaaaaaa"), "Same") for n in range(20_000)]
+    assert len(identity.fold(twins)) == 20_000
+
+
 def test_folding_keeps_the_order_of_first_appearance() -> None:
     works = [Listing((f"arxiv:2410.0000{n}",), f"Title {n}") for n in (3, 1, 2)]
     assert identity.fold([*works, works[0]]) == works
