@@ -35,13 +35,17 @@ from digest.sources.http import Web
 
 
 def ask(
-    replay: Any, now: datetime, cursor: dict[str, str] | None = None, known: Any = nothing_known
+    replay: Any,
+    now: datetime,
+    cursor: dict[str, str] | None = None,
+    known: Any = nothing_known,
+    **options: object,
 ) -> Fetched:
     """One fetch of the replay."""
 
     async def asked() -> Fetched:
         async with Web(intervals={}) as web:
-            return await arxiv(web, replay.url).fetch(cursor or {}, known, now)
+            return await arxiv(web, replay.url, **options).fetch(cursor or {}, known, now)
 
     return run(asked())
 
@@ -74,6 +78,22 @@ def test_an_announcement_is_read_field_by_field(shared: Path) -> None:
         )
         assert not paper.abstract.startswith("arXiv:")
         assert len(paper.authors) == len(set(real[id_]["authors"]))
+
+
+@pytest.mark.parametrize("fault", ["", "stale", "short", "empty", "truncated", "error_feed"])
+def test_atom_tells_the_same_as_rss(shared: Path, fault: str) -> None:
+    replay = replay_on(shared, "2025-10-06")
+    told = []
+    for form in ("rss", "atom"):
+        cursor = after(replay, "2025-10-02", "2025-10-03")
+        replay.day = "2025-10-06"
+        replay.fault.update({TARGET: fault} if fault else {})
+        told.append(ask(replay, noon("2025-10-06"), cursor, frozenset, format=form))
+        replay.fault.clear()
+    rss, atom = told
+    assert (atom.verdict, atom.listings) == (rss.verdict, rss.listings)
+    assert {p.ids for p in atom.backfill} == {p.ids for p in rss.backfill}
+    assert (atom.cursor["day"], atom.cursor.get("seen")) == (rss.cursor["day"], rss.cursor["seen"])
 
 
 def test_replacements_count_only_for_works_we_have(shared: Path) -> None:
@@ -392,6 +412,7 @@ def test_whatever_fails_in_whatever_order_no_announcement_is_forgotten(
         ({"categories": ["cs.LG&x=1"]}, "categories: cs.LG&x=1: no category of arXiv"),
         ({"categories": ["cs.LG"], "base_url": "x"}, "base_url: must begin with http"),
         ({"categories": ["cs.LG"], "limit": 3}, "limit: unknown key"),
+        ({"categories": ["cs.LG"], "format": "json"}, "format: must be rss or atom, not 'json'"),
     ],
 )
 def test_wrong_options_name_source_and_key(options: dict[str, object], fault: str) -> None:

@@ -2,11 +2,12 @@
 
     [[sources]] name = "arxiv-ml"  kind = "arxiv"  categories = ["cs.LG", "stat.ML"]
 
-`base_url` asks one place for all (`{base_url}/rss/...`, `{base_url}/api/query`,
-`{base_url}/oai`); `api_url` and `oai_url` set the addresses of the API and of OAI-PMH, which fills
-gaps of months. The feed holds one announcement only, so a day that was missed (we were
-down; the feed was stale, short, empty or broken) is fetched through the API, by the dates on
-which its papers were submitted. What the API cannot give: old papers cross-listed on such a day.
+`format` is `rss` or `atom`, in which arXiv tells the same. `base_url` asks one place for all
+(`{base_url}/rss/...`, `{base_url}/api/query`, `{base_url}/oai`); `api_url` and `oai_url` set the
+addresses of the API and of OAI-PMH, which fills gaps of months. The feed holds one announcement
+only, so a day that was missed (we were down; the feed was stale, short, empty or broken) is fetched
+through the API, by the dates on which its papers were submitted. What the API cannot give: old
+papers cross-listed on such a day.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from digest.sources.health import judge
 from digest.sources.http import Web
 from digest.sources.oai import OAI, ArxivOai, suits
 
-RSS = "https://rss.arxiv.org/rss"
+FEEDS = "https://rss.arxiv.org"
 API = "https://export.arxiv.org/api/query"
 FEED_LIMIT = 2000  # papers; the feed shows no more of one announcement
 MAX_SLICES = 20  # of a gap in one fetch; the next fetch goes on
@@ -48,15 +49,17 @@ class ArxivSource:
 
     def __init__(self, spec: SourceSpec, web: Web) -> None:
         self.spec, self.web = spec, web
-        may = {"base_url": "address", "api_url": "address", "oai_url": "address"}
+        may = {"base_url": "address", "api_url": "address", "oai_url": "address", "format": "text"}
         given = options.read(spec, {"categories": "texts"}, may)
         categories = [category.strip() for category in given["categories"]]
         if odd := [name for name in categories if not _CATEGORY.fullmatch(name)]:
             fault = f"source {spec.name}: categories: {', '.join(odd)}: no category of arXiv"
             raise ConfigError([fault], subject=spec.name)
+        if (form := given.get("format", "rss")) not in {"rss", "atom"}:
+            fault = f"source {spec.name}: format: must be rss or atom, not {form!r}"
+            raise ConfigError([fault], subject=spec.name)
         base = str(given.get("base_url", "")).rstrip("/")
-        feeds = f"{base}/rss" if base else RSS
-        self.feed_url = f"{feeds}/{'+'.join(map(quote, categories))}"
+        self.feed_url = f"{base or FEEDS}/{form}/{'+'.join(map(quote, categories))}"
         api_url = given.get("api_url") or (f"{base}/api/query" if base else API)
         self.api = ArxivApi(api_url, categories, spec, web)
         oai_url = given.get("oai_url") or (f"{base}/oai" if base else OAI)
