@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ from digest.errors import Refused
 
 if TYPE_CHECKING:
     from digest.app import App
-    from digest.model import Edition, Subscriber
+    from digest.model import Edition, Paper, Subscriber
 
 Document = dict[str, Any]
 """A profile file as plain data."""
@@ -64,7 +64,8 @@ def lint(file: File, as_json: AsJson = False) -> int:
     """Check a profile file. Names line and column of every fault, and terms that match too much."""
     from digest import profiles
 
-    findings = profiles.lint(profile_text(file), _recent())
+    text = profile_text(file)
+    findings = profiles.lint(text, *_here(profiles.seeds_of(text)))
     wrong = any(finding.level == "error" for finding in findings)
     if as_json:
         print_json(findings)
@@ -76,8 +77,9 @@ def lint(file: File, as_json: AsJson = False) -> int:
     return 2 if wrong else 0
 
 
-def _recent() -> Any:
-    """The papers of the last four weeks; none where there is no site here."""
+def _here(seeds: Collection[str]) -> tuple[Sequence[Paper], Collection[str]]:
+    """(the papers of the last four weeks, which of the seeds are not stored); nothing where there
+    is no site here."""
     from digest.errors import DigestError
     from digest.model import Window
     from digest.store import papers
@@ -85,13 +87,14 @@ def _recent() -> Any:
     try:
         site = open_app(looking=True)
         if not site.has_database():
-            return ()
+            return (), ()
         now = site.clock()
         with site.db.reading() as tx:
-            return papers.first_seen_in(tx, Window(now - timedelta(weeks=4), now))
+            recent = papers.first_seen_in(tx, Window(now - timedelta(weeks=4), now))
+            return recent, set(seeds) - papers.known(tx, seeds)
     except DigestError as error:
         note(f"not compared with papers: {error}")
-        return ()
+        return (), ()
 
 
 @app.command("example", epilog=example("digest profile example > ada.toml"))

@@ -13,7 +13,7 @@ lint.py      what is odd though it can be read
 
 from digest.profiles.amend import amend
 from digest.profiles.example import EXAMPLE
-from digest.profiles.lint import Finding, lint
+from digest.profiles.lint import Finding, lint, seeds_of
 from digest.profiles.query import QueryError, parse_query
 from digest.profiles.reading import from_mapping, parse
 from digest.profiles.writing import dump, to_mapping
@@ -28,5 +28,6 @@ __all__ = [
     "lint",
     "parse",
     "parse_query",
+    "seeds_of",
     "to_mapping",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from digest import identity
 from digest.model import Interest, Paper, Profile
 from digest.profiles.names import MAYBE, SURE, has_given_name, without_hints
 from digest.profiles.places import Path, Places
@@ -20,6 +21,7 @@ CIRCLES = 3  # groups that never write together, from which a name may be severa
 SPAN = "the last four weeks"
 
 _LOWER = re.compile(r"(?<![\w\"-])(and|or|not)(?![\w\"-])")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -36,16 +38,18 @@ class Finding:
 Odd = tuple[Path, str, str]  # where, level, message
 
 
-def lint(text: str, papers: Sequence[Paper] = ()) -> list[Finding]:
+def lint(text: str, papers: Sequence[Paper] = (), unknown: Collection[str] = ()) -> list[Finding]:
     """Everything worth saying of a profile text, in the order of its lines. Raises nothing.
 
-    `papers`: those of the last four weeks, to tell which terms match too much or nothing.
+    `papers`: those of the last four weeks, to tell which terms match too much or nothing;
+    `unknown`: seeds (canonical ids) that are not stored here.
     """
     document, profile, faults = examine(text)
     findings = {Finding(line, column, ERROR, said) for line, column, said in faults}
     if document is not None and profile is not None:
         places = Places(text)
         odd = [] if faults else [*_plain(profile, document)]
+        odd += _seeds(profile, frozenset(unknown))
         if papers:
             odd += _measured(document, Shelf(papers))
         findings |= {Finding(*places.of_value(p), level, said) for p, level, said in odd}
@@ -88,6 +92,28 @@ def _plain_interest(path: Path, interest: Interest, budget: int) -> Iterator[Odd
         if "*" in term.text:
             said = f"{term.text!r}: a * means something only in a query; terms match by their stems"
             yield (*path, "terms", index), WARNING, said
+        if _UNSPACED.search(term.text):
+            said = f"{term.text!r} is in a script without spaces: it is found only where it stands "
+            yield (*path, "terms", index), WARNING, said + "alone, between spaces or marks"
+
+
+def seeds_of(text: str) -> frozenset[str]:
+    """The canonical ids of all papers that a profile text names. Raises nothing."""
+    _, profile, _ = examine(text)
+    named = (seed for i in profile.interests for seed in i.seeds) if profile else ()
+    return frozenset(id_ for seed in named if (id_ := identity.parse(seed)))
+
+
+def _seeds(profile: Profile, unknown: frozenset[str]) -> Iterator[Odd]:
+    for index, interest in enumerate(profile.interests):
+        for number, seed in enumerate(interest.seeds):
+            path: Path = ("interest", index, "seeds", number)
+            id_ = identity.parse(seed)
+            if id_ is None:
+                said = f"{seed!r} is no id of a paper, such as arxiv:2410.16794 or doi:10.1101/1"
+                yield path, WARNING, said
+            elif id_ in unknown:
+                yield path, NOTE, f"{seed!r} is not stored here; it counts from when it is"
 
 
 # ------------------------------------------------------------------ what the papers show

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -115,8 +115,16 @@ def _check(visit: Visit) -> Response:
 
 
 def _report(visit: Visit) -> Report:
-    findings = profiles.lint(visit.values.get("text", ""), _recent(visit.house))
+    text = visit.values.get("text", "")
+    findings = profiles.lint(text, _recent(visit.house), _unknown(visit.house, text))
     return Report(findings, any(finding.level == ERROR for finding in findings))
+
+
+def _unknown(house: House, text: str) -> Collection[str]:
+    """The papers that a profile file names and that are not stored here."""
+    named = profiles.seeds_of(text)
+    with house.parts.db.reading() as tx:
+        return named - papers.known(tx, named)
 
 
 def _recent(house: House) -> Sequence[Paper]:
