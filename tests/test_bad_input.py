@@ -132,7 +132,7 @@ def test_interests_that_match_everything_and_nothing_are_told(site: Site) -> Non
     assert "4:10: warning: 'xylophone' matches nothing of the last four weeks" in second
 
 
-def test_an_interest_that_matches_everything_is_held_by_the_budget_and_one_that_matches_nothing_skips(
+def test_what_matches_everything_is_held_by_the_budget_and_what_matches_nothing_skips(
     site: Site,
 ) -> None:
     for name, query in (("all", "*"), ("none", "xylophone")):
