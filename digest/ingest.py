@@ -34,7 +34,6 @@ NOTICE_LIVES = timedelta(days=3)  # in the queue; what it tells is old by then
 _REPLACED = {Announce.REPLACE, Announce.REPLACE_CROSS}
 IMPORTED = "import"  # the source name of papers that came by `digest paper import`
 BATCH = 500  # works in one transaction of an import
-LOOKED_THROUGH = 5000  # quarantined entries of a source among which a bad one is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +312,7 @@ def _not_yet_kept(tx: Tx, name: str, bad: Sequence[BadEntry]) -> list[BadEntry]:
     """The bad entries that are not in quarantine yet: a feed shows the same ones for days."""
     if not bad:
         return []
-    have = sources.marks_in_quarantine(tx, name, LOOKED_THROUGH)
+    have = sources.marks_in_quarantine(tx, name)
     distinct = {sources.mark(entry.raw, entry.reason): entry for entry in bad}
     return [entry for mark, entry in distinct.items() if mark not in have]
 

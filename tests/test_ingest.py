@@ -141,6 +141,18 @@ def test_a_page_whose_rows_have_another_shape_than_before_is_told_as_such(sqlite
     assert "has no paper" in report.message
 
 
+def test_a_source_of_nonsense_fills_the_quarantine_up_to_its_bound(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "MOST_KEPT", 5)
+    for first in (0, 4, 8, 20):
+        bad = tuple(BadEntry(b"<%d>" % n, "no title") for n in range(first, first + 4))
+        asked(db, Scripted("a", Fetched(Verdict.OK, bad=bad)), Scripted("b", Fetched(Verdict.OK)))
+    with db.reading() as tx:
+        kept = [entry.raw for entry in sources.quarantined(tx, "a")]
+    assert kept == [b"<23>", b"<22>", b"<21>", b"<20>", b"<11>"]
+
+
 def test_bad_entries_go_into_quarantine_once(db: Database) -> None:
     bad = (BadEntry(b"<x>", "no title"), BadEntry(b"<x>", "no title"), BadEntry(b"<y>", "no id"))
     source = Scripted("a", Fetched(Verdict.OK, "", (paper(1),), bad=bad))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from digest.model import Verdict
-from digest.sources import document
+from digest.sources import document, rows
 from digest.sources.entries import listing, listings
 
 HEAD = "<?xml version='1.0' encoding='UTF-8'?>\n"
@@ -68,6 +68,34 @@ def test_a_feed_that_mixes_utf8_with_bytes_of_windows_is_read_as_both() -> None:
 def test_ampersands_that_nobody_escaped_are_ampersands(written: str, shown: str) -> None:
     (paper,), _ = listings(document.read(rss(f"<title>{written}</title>")).entries, listing)
     assert paper.title == shown
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        ("<item/>" * 20_001, "more than 20,000 entries"),
+        ("<atom:entry/>" * 20_001, "more than 20,000 entries"),
+        ("<item>" + "<a/>" * 1_500_000 + "</item>", "more than 1,500,000 elements"),
+    ],
+)
+def test_a_feed_with_too_much_in_it_to_be_held_is_refused_before_it_is_parsed(
+    inside: str, said: str
+) -> None:
+    found = document.read(f"<rss version='2.0'><channel>{inside}</channel></rss>".encode())
+    assert (found.verdict, found.entries) == (Verdict.PARSE_FAILED, ())
+    assert found.message.startswith(said)
+
+
+def test_json_with_too_much_in_it_to_be_held_is_refused_before_it_is_parsed() -> None:
+    for crowd in ("[" + "{}," * 1_500_001 + "{}]", "[" * 1_500_001, '{"a":' * 1_000_000):
+        with pytest.raises(ValueError, match="more than 1,500,000 values"):
+            rows.loaded(crowd)
+
+
+def test_entries_beyond_the_bound_are_counted_and_not_looked_at() -> None:
+    good, bad = listings([{"title": f"Paper {n}"} for n in range(20_005)], listing)
+    assert len(good) == 20_000
+    assert [entry.reason for entry in bad] == ["5 more than 20,000 entries were not looked at"]
 
 
 def test_a_plain_doctype_is_harmless() -> None:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import urljoin
 from xml.parsers import expat
@@ -22,6 +23,9 @@ import feedparser
 
 from digest.model import Verdict
 
+MAX_ENTRIES = 20_000  # ten times as many as arXiv shows at once
+MAX_MARKS = 1_500_000  # elements' begins and ends
+_ENTRY = re.compile(r"<(?:\w{1,20}:)?(?:item|entry)\b", re.I)
 LENIENT = 5_000_000  # characters; what is longer must be well-formed, for that is read quickly
 _ROOTS = ("rss", "feed", "rdf:rdf", "rdf", "channel")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]+")
@@ -134,6 +138,8 @@ def _refusal(text: str) -> str:
     """Why this is not given to the parser; empty where it may be."""
     if not text.strip():
         return "an empty answer"
+    if crowded := _crowded(text):
+        return crowded
     start = _after_prolog(text)
     opening = text[start : start + 200].lower()
     if opening.startswith("<!doctype") and not opening.startswith("<!doctype html"):
@@ -150,6 +156,16 @@ def _refusal(text: str) -> str:
         named = f' "{html.unescape(" ".join(title[1].split()))}"' if title else ""
         return f"a web page{named}, not a feed: correct the address, or ask its operator"
     return f"not a feed: it begins with {' '.join(opening[:40].split())!r}"
+
+
+def _crowded(text: str) -> str:
+    """Why it has too much in it to be held in memory, if it has: a few bytes make an entry, and an
+    entry takes thousands."""
+    if text.count("<") > MAX_MARKS:
+        return f"more than {MAX_MARKS:,} elements: that is no feed"
+    if sum(1 for _ in islice(_ENTRY.finditer(text), MAX_ENTRIES + 1)) > MAX_ENTRIES:
+        return f"more than {MAX_ENTRIES:,} entries: that is no feed"
+    return ""
 
 
 def _ill_formed(text: str) -> str:

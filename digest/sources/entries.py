@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import date
+from itertools import islice
 from time import struct_time
 from typing import Any
 
 from digest import identity
 from digest.model import Announce, BadEntry, Listing
+from digest.sources.document import MAX_ENTRIES
 from digest.text import clean_abstract, clean_line, clean_title, split_authors
 
 MAX_RAW = 65_536
@@ -30,7 +32,8 @@ def listings(
 ) -> tuple[tuple[Listing, ...], tuple[BadEntry, ...]]:
     """(one listing for each work, the entries that could not be read)."""
     good, bad = [], []
-    for entry in entries:
+    remaining = iter(entries)
+    for entry in islice(remaining, MAX_ENTRIES):
         try:
             good.append(read(entry))
         except Exception as error:  # one bad entry never costs the others
@@ -38,6 +41,8 @@ def listings(
                 str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}"
             )
             bad.append(BadEntry(raw(entry), reason[:500]))
+    if more := sum(1 for _ in remaining):
+        bad.append(BadEntry(b"", f"{more:,} more than {MAX_ENTRIES:,} entries were not looked at"))
     return tuple(identity.fold(good)), tuple(bad)
 
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from digest import identity
 from digest.model import Announce, BadEntry, Fetched, Listing, Verdict
-from digest.sources import Known, SourceSpec, options
+from digest.sources import Known, SourceSpec, options, rows
 from digest.sources.answers import Answer
+from digest.sources.document import decoded
 from digest.sources.entries import Unreadable, again, arxiv_links, listings, web_address
 from digest.sources.feed import unseen
 from digest.sources.http import Web
@@ -126,16 +127,16 @@ def _read(day: date, answer: Answer) -> _Page:
         for_all = answer.verdict is not Verdict.HTTP_ERROR or answer.retry_after > 0
         return _Page(day, answer.verdict, answer.message, hopeless=for_all)
     try:
-        rows = json.loads(answer.body)
+        found = rows.loaded(decoded(answer.body, answer.headers.get("content-type", ""))[0])
     except (ValueError, RecursionError) as error:
         what = "a web page" if answer.body.lstrip()[:1] == b"<" else f"no JSON ({error})"
         return _Page(day, Verdict.PARSE_FAILED, f"{what} instead of a list of papers")
-    if not isinstance(rows, list):
-        said = rows.get("error", "") if isinstance(rows, dict) else ""
+    if not isinstance(found, list):
+        said = found.get("error", "") if isinstance(found, dict) else ""
         return _Page(day, Verdict.PARSE_FAILED, f"no list of papers {str(said)[:200]}".strip())
-    papers, bad = listings(rows, listing)
-    found = answer.validators
-    return _Page(day, Verdict.OK, papers=papers, bad=bad, entries=len(rows), validators=found)
+    papers, bad = listings(found, listing)
+    many, validators = len(found), answer.validators
+    return _Page(day, Verdict.OK, papers=papers, bad=bad, entries=many, validators=validators)
 
 
 def listing(row: Mapping[str, Any]) -> Listing:

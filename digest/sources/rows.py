@@ -13,6 +13,7 @@ from digest.model import Verdict
 from digest.sources.answers import Answer
 from digest.sources.document import decoded
 
+MAX_VALUES = 1_500_000  # objects, lists and members of one answer
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 _DATE = re.compile(r"\s*(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
 
@@ -35,10 +36,18 @@ def told(answer: Answer) -> Told:
     if not answer.ok:
         return Told(None, answer.verdict, answer.message)
     try:
-        value = json.loads(decoded(answer.body, answer.headers.get("content-type", ""))[0])
+        value = loaded(decoded(answer.body, answer.headers.get("content-type", ""))[0])
     except (ValueError, RecursionError) as error:
         return _failed("a web page" if answer.body.lstrip()[:1] == b"<" else f"no JSON ({error})")
     return Told(value) if isinstance(value, dict) else _failed(f"a {type(value).__name__}")
+
+
+def loaded(text: str) -> Any:
+    """The value of a JSON document. Raises ValueError, also for more than can be held in memory,
+    and RecursionError."""
+    if text.count("{") + text.count("[") + text.count('":') > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES:,} values")
+    return json.loads(text)
 
 
 def _failed(what: str) -> Told:

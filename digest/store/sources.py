@@ -17,6 +17,7 @@ from digest.store.rows import insert_new
 
 WAIT = "leave alone: "  # before an address, in the names of marks
 KEPT = timedelta(days=400)  # of a source's history
+MOST_KEPT = 5_000  # quarantined entries of one source
 MAX_RAW = 65_536  # bytes kept of one quarantined entry
 
 
@@ -260,13 +261,20 @@ def remove(tx: Tx, name: str) -> bool:
 
 
 def put_in_quarantine(tx: Tx, source: str, bad: Sequence[BadEntry], at: datetime) -> None:
-    """Keep entries that could not be read, with their bytes and reasons."""
+    """Keep entries that could not be read, with their bytes and reasons: of each source the latest
+    MOST_KEPT, so that one that sends nonsense all day does not fill the disk."""
     rows = [
         {"source": source, "at": at, "reason": entry.reason, "raw": entry.raw[:MAX_RAW]}
         for entry in bad
     ]
-    if rows:
-        tx.execute(insert(t.quarantine), rows)
+    if not rows:
+        return
+    tx.execute(insert(t.quarantine), rows[-MOST_KEPT:])
+    q = t.quarantine.c
+    of_it = select(q.key).where(q.source == source).order_by(q.key.desc())
+    last = tx.execute(of_it.offset(MOST_KEPT - 1).limit(1)).scalar_one_or_none()
+    if last is not None:
+        tx.execute(delete(t.quarantine).where(q.source == source, q.key < last))
 
 
 def quarantined(tx: Tx, source: str | None = None, limit: int = 0) -> list[Quarantined]:
@@ -284,11 +292,11 @@ def mark(raw: bytes, reason: str) -> bytes:
     return sha256(raw[:MAX_RAW] + b"\0" + reason.encode("utf-8", "replace")).digest()
 
 
-def marks_in_quarantine(tx: Tx, source: str, latest: int) -> set[bytes]:
-    """The marks of the source's `latest` entries; their bytes are held a few at a time."""
+def marks_in_quarantine(tx: Tx, source: str) -> set[bytes]:
+    """The marks of the source's entries; their bytes are held a few at a time."""
     q = t.quarantine.c
-    question = select(q.raw, q.reason).where(q.source == source).order_by(q.key.desc())
-    rows = tx.execute(question.limit(latest).execution_options(yield_per=50))
+    question = select(q.raw, q.reason).where(q.source == source)
+    rows = tx.execute(question.execution_options(yield_per=50))
     return {mark(row.raw, row.reason) for row in rows}
 
 
