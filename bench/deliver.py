@@ -1,15 +1,20 @@
 """Everything after matching: claim, render, MIME, SMTP, record, for letters that are all distinct.
 
     python bench/deliver.py [--letters 10000] [--papers 15] [--lanes 10] [--delay 0.02]
+    python bench/deliver.py --flat 1000000 [--papers 3]
 
 Prints JSON: CPU per letter by stage, letters per second, memory; beside them, in the same run and
-to the same relay, a plain loop of email.message and aiosmtplib.send_message with one fixed body
-of the same size. The two take turns, a slice of letters each, and medians are shown, so that a
-busy machine is unjust to neither. `ratio` is letters per CPU second, ours over the plain loop's.
-CPU is this process's alone.
+to the same relay, a plain loop of email.message and aiosmtplib.send_message with one fixed body,
+and nodemailer's pool with one fixed body (where npm can get it). They take turns, a slice of
+letters each, and medians are shown, so that a busy machine is unjust to none. Ratios are letters
+per CPU second of each process alone, ours over theirs: at their body of our letters' size, and at
+one of --bytes.
 
-With --delay every reply of the relay takes that long (sink.py in place of smtp-sink), and
-`of_the_possible` is our rate over what the round trips of a letter allow.
+With --delay the relay answers after that long, as one far away does: what came in one go, in one
+go. `of_the_possible` is our rate over what the round trips allow: two a letter where PIPELINING is
+offered, else (--no-pipelining) four.
+
+With --flat so many letters are due at once; memory is told at 10,000 and at every tenfold.
 """
 
 from __future__ import annotations
@@ -17,21 +22,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import resource
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import crowd
 import sinks
 from pipeline import NOW, Stages, papers, plain, site
 
 from digest import deliver
-from digest.app import App, held_clock
+from digest.app import App, calm_gc, held_clock
 from digest.ingest import import_papers
 from digest.model import (
     Cadence,
@@ -46,13 +57,13 @@ from digest.model import (
 )
 from digest.store import editions, people
 
-ROUND_TRIPS = 4  # MAIL, RCPT, DATA, the dot
+ROUND_TRIPS = {True: 2, False: 4}  # with PIPELINING: the envelope, the body; else four replies
 SHELF = 300  # papers of the week that letters choose from
 BATCH = 2000  # people written in one transaction
 
 
 def content(chance: random.Random, known: Sequence[dict[str, Any]], number: int) -> Content:
-    """`number` papers with two reasons each, chosen so that no two letters are the same."""
+    """`number` papers with a few reasons each, chosen so that no two letters are the same."""
     chosen = chance.sample(range(len(known)), number)
     return Content(
         tuple(
@@ -61,16 +72,22 @@ def content(chance: random.Random, known: Sequence[dict[str, Any]], number: int)
                 1,
                 f"Interest {place % 3 + 1}",
                 1.0 - place / 100,
-                (
-                    Reason(ReasonKind.TERM, known[index]["title"].split()[0], "title"),
-                    Reason(ReasonKind.VOTES, value=float(index % 40)),
-                ),
+                reasons(chance, known, index),
             )
             for place, index in enumerate(sorted(chosen, key=lambda i: i % 3))
         ),
         considered=len(known),
-        near=20,
+        near=chance.randrange(60),
     )
+
+
+def reasons(chance: random.Random, known: Sequence[dict[str, Any]], index: int) -> Any:
+    """One or two words of the title, perhaps a seed, the votes: few readers have the same."""
+    words = [word for word in known[index]["title"].split() if word.isalpha()] or ["paper"]
+    terms = chance.sample(words, min(len(words), chance.randint(1, 2)))
+    seed = [Reason(ReasonKind.SEED, chance.choice(known)["id"])] if chance.random() < 0.3 else []
+    votes = Reason(ReasonKind.VOTES, value=float(index % 40))
+    return (*(Reason(ReasonKind.TERM, word, "title") for word in terms), *seed, votes)
 
 
 def owe(app: App, known: Sequence[dict[str, Any]], first: int, letters: int, number: int) -> None:
@@ -150,24 +167,101 @@ def medians(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: round(median(row[name] for row in rows), 3) for name in rows[0]}
 
 
-def both(args: argparse.Namespace, app: App, port: int) -> dict[str, Any]:
-    """Slices of ours and of the plain loop, turn by turn."""
+def peers(args: argparse.Namespace, port: int, letters: int, size: int) -> dict[str, Any]:
+    """One slice of each peer with a fixed body of so many bytes."""
+    loop = asyncio.run(plain(port, letters, size, args.lanes, reused=True))
+    return {"plain_loop": loop, "nodemailer": nodemailer(port, letters, size, args.lanes)}
+
+
+def nodemailer(port: int, letters: int, size: int, lanes: int) -> dict[str, Any] | None:
+    """Its pool, from a scratch folder; None where it cannot be had."""
+    folder = node_folder()
+    if folder is None:
+        return None
+    words = ["node", "pool.mjs", *map(str, (port, letters, size, lanes))]
+    said = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(said.stdout)
+    return found
+
+
+@cache
+def node_folder() -> Path | None:
+    """A folder with nodemailer in it, made once and kept in the machine's folder for scratch."""
+    folder = Path(tempfile.gettempdir()) / f"paper-digest-nodemailer-{os.getuid()}"
+    if not shutil.which("npm") or not shutil.which("node"):
+        print("no npm: the run goes without nodemailer", file=sys.stderr)
+        return None
+    folder.mkdir(exist_ok=True)
+    shutil.copy(Path(__file__).parent / "pool.mjs", folder)
+    words = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), "nodemailer"]
+    if (
+        not (folder / "node_modules").is_dir()
+        and subprocess.run(words, capture_output=True).returncode
+    ):
+        print("npm cannot get nodemailer: the run goes without it", file=sys.stderr)
+        return None
+    return folder
+
+
+def turns(args: argparse.Namespace, app: App, port: int) -> dict[str, Any]:
+    """Slices of ours and of the peers, turn by turn."""
     known = papers(SHELF)
     import_papers(app.db, [json.dumps(paper) for paper in known], app.clock())
     app.renderer  # noqa: B018 - the templates are read before the clock starts
     part, ours, begun = Slice(app), [], memory()
-    size, beside = args.letters // args.slices, []
+    size = args.letters // args.slices
+    few, alike, given = min(size, 1000), [], []
     for number in range(args.slices):
         owe(app, known, number * size, size, args.papers)
         ours.append(part.run())
-        few, fat = min(size, 1000), int(ours[-1]["bytes"])
-        beside.append(asyncio.run(plain(port, few, fat, args.lanes, reused=True)))
+        alike.append(peers(args, port, few, int(ours[-1]["bytes"])))
+        given.append(peers(args, port, few, args.bytes))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    found = medians(ours)
     return {
         "letters": part.letters,
-        "ours": medians(ours),
-        "plain_loop": medians(beside),
+        "ours": found,
+        "peers_at_our_size": compared(alike, found["in all"]),
+        f"peers_at_{args.bytes}_bytes": compared(given, found["in all"]),
         "memory_mb": {"begin": begun, "peak": peak},
+    }
+
+
+def compared(rows: Sequence[dict[str, Any]], ours: float) -> dict[str, Any]:
+    """{peer: its medians, and our letters per CPU second over its}."""
+    found: dict[str, Any] = {}
+    for peer in rows[0]:
+        slices = [row[peer] for row in rows if row[peer] is not None]
+        if slices:
+            found[peer] = medians(slices)
+            found[peer]["ratio"] = round(found[peer]["cpu_ms_per_letter"] / ours, 2)
+    return found
+
+
+def flat(args: argparse.Namespace, app: App) -> dict[str, Any]:
+    """Memory while so many letters go out in one run."""
+    known = papers(SHELF)
+    import_papers(app.db, [json.dumps(paper) for paper in known], app.clock())
+    chance = random.Random(1)
+    crowd.gather(app.db, args.flat, [content(chance, known, args.papers) for _ in range(500)], NOW)
+    app.db.dispose()
+    marks = {10**power: 0 for power in range(4, 10) if 10**power <= args.flat} | {args.flat: 0}
+    waiting = sorted(marks, reverse=True)
+    begun, cpu = time.monotonic(), time.process_time()
+
+    def tell(counts: Mapping[str, int]) -> None:
+        if waiting and counts["accepted"] >= waiting[-1]:
+            marks[waiting.pop()] = memory()
+
+    counts = asyncio.run(app.deliver(on_progress=tell))
+    assert counts == {"accepted": args.flat}, counts
+    return {
+        "letters": args.flat,
+        "memory_mb_after": marks,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "mark_mb": 150,
+        "cpu_ms_per_letter": round(1000 * (time.process_time() - cpu) / args.flat, 3),
+        "letters_per_s": round(args.flat / (time.monotonic() - begun), 1),
     }
 
 
@@ -177,16 +271,29 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=5)
     parser.add_argument("--papers", type=int, default=15)
     parser.add_argument("--lanes", type=int, default=10)
+    parser.add_argument("--bytes", type=int, default=30_000)
     parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--no-pipelining", action="store_true")
+    parser.add_argument("--flat", type=int, default=0, metavar="LETTERS")
     args = parser.parse_args()
-    with sinks.relay(args.delay) as (name, port), tempfile.TemporaryDirectory() as scratch:
+    calm_gc()  # as `digest deliver` does
+    with (
+        sinks.relay(args.delay, pipelining=not args.no_pipelining) as (name, port),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         app = site(Path(scratch), port, args.lanes)
         app.clock = held_clock(NOW)
-        found = both(args, app, port)
-    ratio = found["plain_loop"]["cpu_ms_per_letter"] / found["ours"]["in all"]
-    report = {"relay": name, "lanes": args.lanes, **found, "ratio": round(ratio, 2), "mark": 2.5}
+        found = flat(args, app) if args.flat else turns(args, app, port)
+    report = {
+        "relay": name,
+        "lanes": args.lanes,
+        **found,
+        "marks": {"plain_loop": 2.5, "nodemailer": 1},
+    }
     if args.delay:
-        possible = args.lanes / (ROUND_TRIPS * args.delay)
+        trips = ROUND_TRIPS[not args.no_pipelining]
+        possible = args.lanes / (trips * args.delay)
+        report |= {"round_trips": trips, "possible_per_s": round(possible, 1), "mark": 0.9}
         report["of_the_possible"] = round(found["ours"]["rate"] / possible, 3)
     print(json.dumps(report, indent=2))
 

@@ -288,6 +288,9 @@ class Reason:
     where: str = ""
     value: float = 0.0
 
+    def __hash__(self) -> int:  # asked for every reason of every letter; an enum's own is slow
+        return hash((self.what, self.where, self.value))
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -392,10 +395,8 @@ class LetterKind(StrEnum):
 class Letter:
     """Bytes and envelope, ready for a transport. `raw` has CRLF line ends and no line over 998.
 
-    `stuffed`: it ends with a line, holds no bare CR or LF, and none of its lines begins with a dot,
-    so that DATA takes it as it is (RFC 5321 4.5.2). Whoever wrote it knows; a transport would have
-    to look at every byte.
-    """
+    `stuffed`: it ends with a line, holds no bare CR or LF and no line that begins with a dot, so
+    that DATA takes it as it is (RFC 5321 4.5.2). Others would have to look at every byte."""
 
     recipient: str
     mail_from: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from digest.cadence import describe
@@ -67,7 +68,12 @@ def _sections(content: Content) -> tuple[Section, ...]:
     slots: dict[str, list[str]] = {}
     for index, paper in enumerate(content.papers):
         slots.setdefault(paper.section, []).append(paper_slot(index))
-    return tuple([Section(words.cut(words.plain(n), 80), tuple(s)) for n, s in slots.items()])
+    return tuple([Section(_section_words(name), tuple(s)) for name, s in slots.items()])
+
+
+@lru_cache(maxsize=1 << 12)
+def _section_words(name: str) -> str:
+    return words.cut(words.plain(name), 80)
 
 
 def _reader(reader: Subscriber) -> dict[str, str]:

@@ -46,6 +46,16 @@ class Section(NamedTuple):
     papers: tuple[str, ...]
 
 
+class _Kept(NamedTuple):
+    """A frame, and what is its reader's own in it: names of the context, sections' names, and what
+    is worked out, by their slots."""
+
+    piece: Piece
+    names: dict[str, str]
+    sections: dict[str, int]
+    said: dict[str, Say]
+
+
 class Frame:
     """One template, of our own or of the site's. Raises TemplateError where it, or one that it
     builds on, cannot be read."""
@@ -59,12 +69,15 @@ class Frame:
     def of(self, context: Context) -> tuple[Piece, Fillings]:
         """The template with these values, a slot for each paper in it; and what fills its other
         slots, which are the reader's own."""
-        found = self._piece(context)
-        slots = dict.fromkeys([slot for slot in found.slots if slot >= chr(FIRST_CUT)])
-        texts = qp_lines([self._own(slot, context) for slot in slots])
-        return found, dict(zip(slots, texts, strict=True))
+        found, names, sections, said = self._kept_for(context)
+        plain = [context[name] for name in names.values()]
+        plain += [context["sections"][index].name for index in sections.values()]
+        if self._html and plain:
+            plain = str(escape("\x02".join(plain))).split("\x02")
+        texts = qp_lines(plain + [say(context) for say in said.values()])
+        return found, dict(zip((*names, *sections, *said), texts, strict=True))
 
-    def _piece(self, context: Context) -> Piece:
+    def _kept_for(self, context: Context) -> _Kept:
         cuts = self._cuts
         names = context if cuts.by_value is None else cuts.by_value
         told = tuple([(n, context[n]) for n in names if n in context and n != "sections"])
@@ -76,15 +89,17 @@ class Frame:
 
     def _rendered(
         self, told: tuple[tuple[str, Any], ...], asked: tuple[str, ...], sections: tuple[Any, ...]
-    ) -> Piece:
-        tests = dict.fromkeys(self._cuts.by_truth, False) | dict.fromkeys(asked, True)
-        return piece(self._render({**tests, **dict(told), "sections": sections}))
-
-    def _own(self, slot: str, context: Context) -> str:
-        if (cut := self._cuts.said.get(slot)) is not None:
-            return cut(context)
-        name = context["sections"][ord(slot) - FIRST_SECTION].name
-        return str(escape(name)) if self._html else name
+    ) -> _Kept:
+        cuts = self._cuts
+        tests = dict.fromkeys(cuts.by_truth, False) | dict.fromkeys(asked, True)
+        found = piece(self._render({**tests, **dict(told), "sections": sections}))
+        slots = [slot for slot in dict.fromkeys(found.slots) if slot >= chr(FIRST_CUT)]
+        return _Kept(
+            found,
+            {slot: cuts.names[slot] for slot in slots if slot in cuts.names},
+            {slot: ord(slot) - FIRST_SECTION for slot in slots if slot >= chr(FIRST_SECTION)},
+            {slot: cuts.said[slot] for slot in slots if slot in cuts.said},
+        )
 
 
 def _section(index: int) -> str:
@@ -92,12 +107,14 @@ def _section(index: int) -> str:
 
 
 class Cuts(BaseLoader):
-    """A template and those it builds on, cut. `said`: what belongs into each slot."""
+    """A template and those it builds on, cut. Into a slot belongs a name of the context, as it is,
+    or what is `said` of it."""
 
     def __init__(self, environment: Environment, name: str) -> None:
-        self._whole = environment
+        self._whole, self._html = environment, name.endswith(".html")
         self._trees = dict(_trees(environment, name))
         self._local = frozenset().union(*map(_stored, self._trees.values())) | _SPECIAL
+        self.names: dict[str, str] = {}
         self.said: dict[str, Say] = {}
         for each, tree in self._trees.items():
             self._cut(each, tree)
@@ -141,22 +158,28 @@ class Cuts(BaseLoader):
         names = {node.name for node in _within(child, nodes.Name)}
         if not names & OWN or names & self._local:
             return child
-        slot = chr(FIRST_CUT + len(self.said))
-        self.said[slot] = self._say(name, child)
+        slot = chr(FIRST_CUT + len(self.names) + len(self.said))
+        if isinstance(child, nodes.Name) and name.endswith(".html") is self._html:
+            self.names[slot] = child.name
+        else:
+            self.said[slot] = self._say(name, child, tuple(sorted(names)))
         data = nodes.TemplateData(SLOT + slot, lineno=child.lineno)
         data.set_environment(self._whole)
         return data
 
-    def _say(self, name: str, expression: nodes.Expr) -> Say:
-        """Works one expression out, as the template at this place would."""
-        html = name.endswith(".html")
-        if isinstance(expression, nodes.Name):
-            own = expression.name
-            return (lambda c: str(escape(c[own]))) if html else (lambda c: str(c[own]))
+    def _say(self, name: str, expression: nodes.Expr, names: tuple[str, ...]) -> Say:
+        """Works one expression out, as the template at this place would; what came of the same
+        values before is known."""
         alone = nodes.Template([nodes.Output([expression], lineno=expression.lineno)], lineno=1)
         alone.set_environment(self._whole)
         code = self._whole.compile(alone, name, self._file(name))
-        return Template.from_code(self._whole, code, self._whole.make_globals(None)).render
+        render = Template.from_code(self._whole, code, self._whole.make_globals(None)).render
+
+        @lru_cache(maxsize=KEPT)
+        def said(*values: tuple[str, Any]) -> str:
+            return render(dict(values))
+
+        return lambda context: said(*[(n, context[n]) for n in names if n in context])
 
 
 # ------------------------------------------------------------------ reading trees

@@ -317,6 +317,8 @@ def _pinned(papers: Pinned, entry: EditionPaper) -> Paper:
 
 def _similar(papers: Pinned, entry: EditionPaper) -> Similar:
     """What is named below a paper; a text that is gone costs its own line and no more."""
+    if not entry.similar:
+        return ()
     return tuple(named(papers[pin]) for pin in entry.similar if pin in papers)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode, encodebytes
 from binascii import a2b_qp, b2a_qp
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from email.utils import parseaddr
 from hashlib import sha256
 
@@ -114,17 +114,13 @@ def _open_end(data: bytes) -> bytes:
     return data[:last] + b"=\n" + data[last:] + b"=\n"
 
 
-def qp_lines(texts: Sequence[str]) -> list[bytes]:
+def qp_lines(texts: Iterable[str]) -> list[bytes]:
     """`qp` of each text, none of which ends a line, all in one go."""
-    data = b2a_qp(
-        "".join([f"{text}\x02\n" for text in texts]).encode("utf-8", "replace"), istext=True
-    )
-    return [_lines(_soft(part)) for part in data.split(b"=02\n")[:-1]]
-
-
-def _soft(part: bytes) -> bytes:
-    """There was room for =02 on the last line, or it was broken already."""
-    return part if not part or part.endswith(b"=\n") else part + b"=\n"
+    data = "".join([f"{text}\x02\n" for text in texts]).encode("utf-8", "replace")
+    parts = _lines(b2a_qp(data, istext=True)).split(b"=02\r\n")
+    parts.pop()
+    # There was room for =02 on the last line of each, or it was broken already.
+    return [p if not p or p.endswith(b"=\r\n") else p + b"=\r\n" for p in parts]
 
 
 def _lines(data: bytes) -> bytes:

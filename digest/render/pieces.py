@@ -8,8 +8,8 @@ little more than a join of bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from markupsafe import escape
@@ -21,7 +21,6 @@ from digest.render.words import why_words, wrap
 
 LETTER_RAW = 80_000  # bytes of HTML: Gmail cuts a letter at about 102 kB
 SHELF = 6_000  # papers kept: about 4 kB each
-REASONS = 1 << 14  # reasons kept: about 200 bytes each
 ADDRESS = (
     SLOT.encode()
 )  # in quoted-printable text, which has no controls; one byte is found fastest
@@ -72,17 +71,19 @@ def around_why(text: str) -> tuple[bytes, ...]:
 
 
 class Why(NamedTuple):
-    """The reasons for one paper, quoted-printable."""
+    """What fills a paper's slots in HTML and in text, quoted-printable."""
 
     html: bytes
     text: bytes
 
 
-@lru_cache(maxsize=REASONS)
-def why_bytes(reasons: tuple[Reason, ...]) -> Why:
-    """Many readers get a paper for the same reasons."""
-    said = why_words(reasons)
-    return Why(*qp_lines([str(escape(said)), wrap(said, "     ").lstrip()]))
+def whys(reasons: Sequence[Iterable[Reason]]) -> list[Why]:
+    """The reasons for each paper, all encoded in one go."""
+    said = [why_words(each) for each in reasons]
+    html = str(escape("\x02".join(said))).split("\x02") if said else []
+    text = [wrap(why, "     ").lstrip() for why in said]
+    done = qp_lines(html + text)
+    return list(map(Why, done[: len(said)], done[len(said) :]))
 
 
 class Shelf:
@@ -160,6 +161,7 @@ def fit(
 # ------------------------------------------------------------------ the papers of one letter
 
 
+@cache
 def paper_slot(index: int) -> str:
     """What a template puts out where the letter's paper number `index` belongs."""
     return SLOT + chr(FIRST_PAPER + index)
@@ -181,7 +183,7 @@ class Papers:
         self._entries, self._papers, self._shelf = entries, papers, shelf
         self._similar = similar
         self._shared = not feedback
-        self._whys = [why_bytes(entry.reasons) for entry in entries]
+        self._whys = whys([entry.reasons for entry in entries])
         self._address = Why(*qp_lines([str(escape(feedback)), feedback]))
         self._slots = [paper_slot(i)[1] for i in range(len(entries))]
 

@@ -123,6 +123,7 @@ def _seed(reason: Reason) -> str:
     )
 
 
+@lru_cache(maxsize=1 << 14)
 def reason_words(reason: Reason) -> str:
     """One reason in words, as `explain`, the letter and the site say it."""
     match reason.kind:
@@ -159,7 +160,7 @@ def why_words(reasons: Iterable[Reason]) -> str:
     phrases: list[str] = []
     last: Reason | None = None
     for reason in reasons:
-        if last is not None and _together(last, reason):
+        if last is not None and last.kind is reason.kind and _together(last, reason):
             ending = _where(reason)
             phrases[-1] = f"{phrases[-1].removesuffix(ending)}, {_quoted(reason.what)}{ending}"
         else:
@@ -169,8 +170,9 @@ def why_words(reasons: Iterable[Reason]) -> str:
 
 
 def _together(one: Reason, other: Reason) -> bool:
-    words = {ReasonKind.TERM, ReasonKind.QUERY}
-    return one.kind is other.kind and one.kind in words and one.where == other.where
+    """Of two of one kind."""
+    words = one.kind is ReasonKind.TERM or one.kind is ReasonKind.QUERY
+    return words and one.where == other.where
 
 
 # ------------------------------------------------------------------ when
@@ -229,7 +231,7 @@ def preheader_words(edition: Edition, zone_name: str) -> str:
     if not content.papers:
         return _quiet_words(content, since)
     line = f"{counted(len(content.papers), 'paper')} {_from_new(content)} since {since}"
-    followed = sum(map(_is_followed, content.papers))
+    followed = sum([_is_followed(paper) for paper in content.papers])
     if not followed:
         return line
     return f"{line}, {followed:,} by {'people' if followed > 1 else 'somebody'} you follow"
@@ -256,8 +258,8 @@ def _quiet_words(content: Content, since: str) -> str:
 
 
 def _is_followed(paper: EditionPaper) -> bool:
-    by_name = any(reason.kind is ReasonKind.AUTHOR for reason in paper.reasons)
-    return by_name or paper.section == FOLLOWED
+    kinds = [reason.kind for reason in paper.reasons]
+    return paper.section == FOLLOWED or ReasonKind.AUTHOR in kinds
 
 
 def near_words(content: Content) -> str:
