@@ -163,10 +163,10 @@ class Stages:
 
 def watch(stages: Stages, app: App) -> None:
     stages.wrap(publish, "stock", "match")
-    stages.wrap(publish, "_rank", "match")
-    stages.wrap(publish, "_read_profiles", "match")
-    stages.wrap(publish, "_compose_unsent", "compose")
-    stages.wrap(publish, "_edition", "compose")
+    stages.wrap(publish, "rank", "match")
+    stages.wrap(publish, "read_profiles", "match")
+    stages.wrap(publish, "compose_unsent", "compose")
+    stages.wrap(publish, "edition_of", "compose")
     stages.wrap(publish, "_write", "write")
     stages.wrap(app, "letter", "render")
     stages.wrap(deliver.recorder.Recorder, "_commit", "record")

@@ -210,7 +210,7 @@ class Interest:
 
     name: str
     query: str = ""
-    terms: tuple[Term, ...] = ()
+    terms: Sequence[Term] = ()
     seeds: tuple[str, ...] = ()
     quota: int | None = None
 

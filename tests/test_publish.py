@@ -439,7 +439,7 @@ def test_what_was_missed_shares_the_trending_allowance(db, press):
         vote(db, title, 1.0, BEGIN + WEEK)
         vote(db, title, 90.0, BEGIN + WEEK + 3 * DAY)
     with db.writing() as tx:
-        tx.execute(t.profiles.update().values(document={"trending": 1}))
+        tx.execute(t.profiles.update().values(document={"trending": 1}, compact=None))
     publish(press, BEGIN + 2 * WEEK)
     [[], [(_, reasons)]] = missed(db)
     assert reasons[0] == Reason(ReasonKind.MISSED, "2026-03-09", "", 89.0)

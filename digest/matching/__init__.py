@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from digest.model import Feedback, Match, Paper, Profile, Window
+
+if TYPE_CHECKING:
+    from digest.profiles.compact import Compact  # numpy: only where needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Reader:
     feedback: Feedback = Feedback()
     known: Mapping[str, Paper] = field(default_factory=dict)
     window: Window | None = None  # only papers first seen in it count (trending apart); None: all
+    compact: Compact | None = None  # of the same profile, where it is at hand
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class LexicalPrepared:
 
     def _batch(self, readers: Sequence[Reader], whole: bool) -> _Batch:
         examples = Examples()
-        asked = [read(reader, self._space.vocabulary, self._shelf, examples) for reader in readers]
+        asked = [read(reader, self._shelf, examples) for reader in readers]
         way = self._pace.way(len(readers))
         block = Block(self._held, asked, examples, whole=whole, way=way)
         return _Batch(asked, block, examples.papers)

@@ -136,8 +136,8 @@ class Explainer:
 
     def _terms(self, wish: Wish, paper: int) -> list[Reason]:
         has = self._words(paper).issuperset  # so that only few terms are looked for in the text
-        may = (term for term, own in zip(wish.terms, wish.words, strict=False) if has(own))
-        found = (self._named(paper, term.text) for term in may)
+        may = (term for term, own in wish.weightiest() if has(own))
+        found = (self._named(paper, term) for term in may)
         return _title_first(islice(filter(None, found), LOOKED_AT))[:MOST_WORDS]
 
     def _named(self, paper: int, term: str) -> Reason | None:

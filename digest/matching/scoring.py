@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from digest.matching.meeting import Asking, Index, Matrix, Papers, Said, Scores, meet, power, root
 from digest.matching.space import Space
-from digest.matching.wishes import Asked, Examples, Wish, liked
+from digest.matching.wishes import Asked, Examples, Wish, codes, liked
 from digest.model import Floor, Paper
+from digest.profiles.compact import NO_WORDS
 from digest.profiles.shelf import Shelf, as_bits
 
 Flags = NDArray[np.bool_]
@@ -100,13 +101,11 @@ class Block:
         )
 
     def _of_terms(self, wishes: Sequence[Wish]) -> Said:
-        sizes = np.array([len(wish.codes) for wish in wishes], np.int64)
-        rows = np.repeat(np.arange(len(wishes)), sizes)
         numbers = np.array([max(len(wish.terms), 1) for wish in wishes], np.float32)
+        rows, named, shares = codes([NO_WORDS, *(wish.words for wish in wishes)])
+        rows -= 1
         columns, weights = self.space.terms(
-            np.array([code for wish in wishes for code in wish.codes], np.int64),
-            np.array([share for wish in wishes for share in wish.shares], np.float32),
-            np.repeat(LEAST / np.sqrt(numbers), sizes),
+            named, shares.astype(np.float32), (LEAST / np.sqrt(numbers))[rows].astype(np.float32)
         )
         there = columns >= 0
         entries = weights[there], (rows[there], columns[there])

@@ -168,9 +168,13 @@ class Space:
     def terms(self, codes: Codes, shares: Row, least: Row) -> tuple[Indices, Row]:
         """(columns, weights) of codes of soft terms: the evidence of one mention, z squared, at
         least `least`. Column -1: no paper of the window has the code."""
-        places, known = self._find(codes)
-        columns = np.where(known, self._columns[places], -1)
-        evidence = np.clip(1 / self.share[places] - 1, least, MOST_Z2)
+        ours = self.codes[self._code_rows]
+        if not len(ours):
+            return np.full(len(codes), -1, np.int32), np.zeros(len(codes), np.float32)
+        columns = np.searchsorted(ours, codes)
+        columns[columns == len(ours)] = 0
+        columns[ours[columns] != codes] = -1
+        evidence = np.clip(1 / self.share[self._code_rows[columns]] - 1, least, MOST_Z2)
         return columns.astype(np.int32), (shares * evidence).astype(np.float32)
 
     def by_chance(self, terms: Matrix) -> Row:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from digest.matching import Reader
-from digest.matching.vocabulary import Vocabulary
+from digest.matching.vocabulary import PAIR
 from digest.model import LIKED, Interest, Paper, Term
-from digest.profiles.query import Everything, Phrase, Query, leaves, parse_query
+from digest.profiles.compact import NO_WORDS, Words, compacted
+from digest.profiles.query import Everything, Query
 from digest.profiles.shelf import Byline, Shelf
 
 PART = 0.1  # what the single words of a phrase count beside its pairs of words
@@ -22,13 +26,22 @@ class Wish:
     section: str
     query: Query | None = None
     everything: bool = False
-    terms: tuple[Term, ...] = ()  # the weightiest first
-    words: list[list[int]] = field(default_factory=list)  # of each term, the codes of its words
-    codes: list[int] = field(default_factory=list)  # of the terms and the query's words
-    shares: list[float] = field(default_factory=list)  # what each counts
+    terms: Sequence[Term] = ()
+    words: Words = NO_WORDS  # of the terms and the query
     seeds: list[int] = field(default_factory=list)  # and likes
     dislikes: list[int] = field(default_factory=list)
     quota: int | None = None
+    _weightiest: list[tuple[str, list[int]]] | None = None
+
+    def weightiest(self) -> list[tuple[str, list[int]]]:
+        """The terms and the numbers of their words, by weight."""
+        if self._weightiest is None:
+            ends = np.cumsum(self.words.lengths, dtype=np.int64).tolist()
+            numbers, starts = self.words.numbers.tolist(), [0, *ends]
+            texts = [term.text for term in self.terms]
+            order = np.argsort(-self.words.weights, kind="stable").tolist()
+            self._weightiest = [(texts[i], numbers[starts[i] : ends[i]]) for i in order]
+        return self._weightiest
 
 
 @dataclass(slots=True)
@@ -63,12 +76,14 @@ class Examples:
         return self._indices[key]
 
 
-def read(reader: Reader, vocabulary: Vocabulary, shelf: Shelf, examples: Examples) -> Asked:
+def read(reader: Reader, shelf: Shelf, examples: Examples) -> Asked:
     """What the reader asks. Raises for a profile that cannot be understood (QueryError)."""
     profile, known = reader.profile, reader.known
+    compact = reader.compact or compacted(profile)
+    parts = zip(profile.interests, compact.words, compact.queries, strict=True)
     return Asked(
         reader=reader,
-        wishes=[_wish(i, vocabulary, examples, known) for i in profile.interests],
+        wishes=[_wish(*part, examples, known) for part in parts],
         muted=_muted(reader, shelf),
         followed=_followed(profile.follow_authors, shelf),
         likes=examples.add(reader.feedback.likes, known),
@@ -82,29 +97,49 @@ def liked() -> Wish:
 
 
 def _wish(
-    interest: Interest, vocabulary: Vocabulary, examples: Examples, known: Mapping[str, Paper]
+    interest: Interest,
+    words: Words,
+    query: Query | None,
+    examples: Examples,
+    known: Mapping[str, Paper],
 ) -> Wish:
-    query = parse_query(interest.query)
-    wish = Wish(interest.name, query, quota=interest.quota)
-    wish.terms = tuple(sorted(interest.terms, key=lambda term: -term.weight))
-    wish.seeds = examples.add(interest.seeds, known)
     silent = query is None and not interest.terms and not interest.seeds
-    wish.everything = silent or isinstance(query, Everything)
-    weighted = [(term.text, term.weight) for term in wish.terms]
-    for text, weight in [*weighted, *_query_terms(query)]:
-        single, pairs = vocabulary.codes(text)
-        wish.words.append(single)
-        wish.codes += [*pairs, *single]
-        wish.shares += [weight / len(pairs)] * len(pairs) if pairs else []
-        wish.shares += [weight * (PART / len(single) if pairs else 1.0)] * len(single)
-    return wish
+    return Wish(
+        section=interest.name,
+        query=query,
+        everything=silent or isinstance(query, Everything),
+        terms=interest.terms,
+        words=words,
+        seeds=examples.add(interest.seeds, known),
+        quota=interest.quota,
+    )
 
 
-def _query_terms(query: Query | None) -> Iterable[tuple[str, float]]:
-    """The words a query asks for rank the papers that meet it."""
-    for leaf in leaves(query) if query else ():
-        if isinstance(leaf, Phrase):
-            yield " ".join(word.removesuffix("*") for word in leaf.words), QUERY_WORD
+def codes(
+    words: Sequence[Words],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """(wish, code, share) of every single word and pair of words that wishes name: a phrase is
+    its pairs, and to a PART its words."""
+    lengths = np.concatenate([some.lengths for some in words]).astype(np.int64)
+    weights = np.concatenate([_weights(some) for some in words])
+    numbers = np.concatenate([some.numbers for some in words]).astype(np.int64)
+    wish = np.repeat(np.arange(len(words)), [len(some.lengths) for some in words])
+    term = np.repeat(np.arange(len(lengths)), lengths)
+    together = np.flatnonzero(term[:-1] == term[1:])
+    pairs, paired = (numbers[together] << PAIR) + numbers[together + 1], term[together]
+    alone = np.where(lengths > 1, weights * PART / np.maximum(lengths, 1), weights)
+    beside = weights / np.maximum(lengths - 1, 1)
+    return (
+        wish[np.concatenate([term, paired])],
+        np.concatenate([numbers, pairs]),
+        np.concatenate([alone[term], beside[paired]]),
+    )
+
+
+def _weights(words: Words) -> NDArray[np.float64]:
+    """Of terms as given; a query's own words rank the papers that meet it."""
+    more = len(words.lengths) - len(words.weights)
+    return np.append(words.weights, [QUERY_WORD] * more) if more else words.weights
 
 
 def _muted(reader: Reader, shelf: Shelf) -> int:

@@ -11,7 +11,7 @@ transaction open, each batch is written in one short transaction.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -162,7 +162,7 @@ def _publish_group(
     contents = compose_unsent(press.db, group, shelf, notices)
     made = [edition_of(p, c, now) for p, c in zip(group, contents, strict=True)]
     try:
-        return _write(press, made, shelf)
+        return _write(press, made, group, shelf)
     except _PapersCameIn:
         return None
 
@@ -185,7 +185,9 @@ class _PapersCameIn(Exception):
     close now and reach nobody. From the commit on, `remember` keeps out of closed windows."""
 
 
-def _write(press: Press, made: Sequence[Edition], shelf: Shelf) -> Counter[str]:
+def _write(
+    press: Press, made: Sequence[Edition], group: Sequence[Person], shelf: Shelf
+) -> Counter[str]:
     """Close the windows and write the editions of those that were still open, or nothing."""
     moves = [
         (e.subscriber_key, e.window.since, e.window.until, e.next_due)
@@ -200,7 +202,15 @@ def _write(press: Press, made: Sequence[Edition], shelf: Shelf) -> Counter[str]:
         still_open = people.close_windows(tx, moves)
         mine = [item for item in items if item.edition.subscriber_key in still_open]
         editions.write(tx, mine)
+        people.keep_compact(tx, list(_packed(group)))
     return Counter(str(item.edition.reason or item.edition.state) for item in mine)
+
+
+def _packed(group: Iterable[Person]) -> Iterator[tuple[int, datetime, bytes]]:
+    """Profiles that were read anew, as they are to be kept."""
+    for person in group:
+        if person.packed and person.due.changed_at:
+            yield person.due.subscriber.key, person.due.changed_at, person.packed
 
 
 def message_id(press: Press, edition: Edition) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from digest import cadence, identity, profiles
 from digest.compose import compose
@@ -28,6 +29,9 @@ from digest.model import (
 )
 from digest.store import Database, editions, papers, people
 from digest.store.people import Due
+
+if TYPE_CHECKING:
+    from digest.profiles.compact import Compact
 
 BACKGROUND = 2000  # earlier papers that teach how common a word is
 TRENDING = 200  # most voted papers that are looked at
@@ -62,6 +66,8 @@ class Person:
     due: Due
     window: Window
     profile: Profile | None = None
+    compact: Compact | None = None
+    packed: bytes | None = None  # to be kept for the next time
     ranking: Ranking | None = None
     closed: Sequence[Closed] = ()  # earlier windows, where they are not to be looked up
     carried: tuple[EditionPaper, ...] = ()
@@ -83,6 +89,7 @@ def stock(db: Database, matcher: Matcher, span: Window) -> Shelf:
 
 
 def read_profiles(db: Database, group: Sequence[Person]) -> None:
+    """Who takes no mail, what comes again, and the profiles: as they were kept, or read anew."""
     with db.reading() as tx:
         silent = people.suppressed(tx, [p.due.subscriber.email for p in group])
         lost = editions.carried(tx, [p.due.subscriber.key for p in group])
@@ -90,9 +97,18 @@ def read_profiles(db: Database, group: Sequence[Person]) -> None:
         person.suppressed = person.due.subscriber.email in silent
         person.carried = lost.get(person.due.subscriber.key, ())
         try:
-            person.profile = profiles.from_mapping(person.due.document)
+            _read_profile(person)
         except ProfileError:
             person.profile = None
+
+
+def _read_profile(person: Person) -> None:
+    from digest.profiles import compact  # numpy: only where needed
+
+    if (known := compact.unpack(person.due.compact)) is None:
+        known = compact.compacted(profiles.from_mapping(person.due.document))
+        person.packed = compact.pack(known)
+    person.compact, person.profile = known, known.profile
 
 
 def rank(db: Database, group: Sequence[Person], shelf: Shelf) -> None:
@@ -127,7 +143,7 @@ def _reader(person: Person, texts: Mapping[str, Paper]) -> Reader:
     assert person.profile is not None
     asked = {id_: texts.get(_canonical(id_)) for id_ in _examples(person)}
     known = {id_: paper for id_, paper in asked.items() if paper is not None}
-    return Reader(person.profile, person.due.feedback, known, person.window)
+    return Reader(person.profile, person.due.feedback, known, person.window, person.compact)
 
 
 def _with_carried(ranking: Ranking, carried: Sequence[EditionPaper], shelf: Shelf) -> Ranking:

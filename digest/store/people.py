@@ -51,6 +51,8 @@ class Due:
     subscriber: Subscriber
     document: Mapping[str, Any]
     feedback: Feedback = Feedback()
+    compact: bytes | None = None  # what `keep_compact` kept of this very document
+    changed_at: datetime | None = None  # when the document was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,25 @@ def due(tx: Tx, now: datetime, after_key: int, limit: int) -> list[Due]:
     """The next `limit` people by key whose window can close at `now`."""
     at_end = and_(s.next_due <= now, s.state.in_(LIVE), s.key > after_key)
     joined = t.subscribers.outerjoin(t.profiles, t.profiles.c.subscriber == s.key)
-    question = select(t.subscribers, t.profiles.c.document).select_from(joined)
+    p = t.profiles.c
+    question = select(t.subscribers, p.document, p.compact, p.changed_at).select_from(joined)
     rows = tx.execute(question.where(at_end).order_by(s.key).limit(limit)).all()
     said = feedback(tx, [row.key for row in rows])
-    return [
-        Due(_subscriber(row), row.document or {}, said.get(row.key, Feedback())) for row in rows
-    ]
+    return [_due(row, said.get(row.key, Feedback())) for row in rows]
+
+
+def _due(row: Any, said: Feedback) -> Due:
+    return Due(_subscriber(row), row.document or {}, said, row.compact, row.changed_at)
+
+
+def keep_compact(tx: Tx, made: Sequence[tuple[int, datetime, bytes]]) -> None:
+    """Keep what was made of profiles' documents: (person, when the document was written, bytes).
+    A document that has changed since is left alone."""
+    p = t.profiles.c
+    rows = [{"k": key, "at": at, "made": packed} for key, at, packed in made]
+    same = and_(p.subscriber == bindparam("k"), p.changed_at == bindparam("at"))
+    if rows:
+        tx.execute(update(t.profiles).where(same).values(compact=bindparam("made")), rows)
 
 
 def due_windows(tx: Tx, now: datetime) -> list[tuple[Cadence, datetime, datetime | None, int]]:
@@ -323,7 +338,7 @@ def change(
     next_due: datetime | None,
 ) -> None:
     """A new profile; the open window stays open where it was."""
-    row = {"document": dict(document), "text": text, "changed_at": now}
+    row = {"document": dict(document), "text": text, "changed_at": now, "compact": None}
     here = t.profiles.c.subscriber == key
     if not tx.execute(update(t.profiles).where(here).values(row)).rowcount:
         tx.execute(insert(t.profiles), [{"subscriber": key, **row}])

@@ -179,6 +179,7 @@ profiles = Table(
     Column("document", JSON, nullable=False),  # the profile file as plain data
     Column("text", Text),  # as the person wrote it, comments and all
     Column("changed_at", Utc, nullable=False, index=True),
+    Column("compact", LargeBinary),  # the same, checked and stemmed; made again where it is missing
 )
 ratings = Table(
     "ratings",
