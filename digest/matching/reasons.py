@@ -67,7 +67,7 @@ class Explainer:
     def __init__(self, space: Space, shelf: Shelf) -> None:
         self._space, self._shelf = space, shelf
         self._spellings: dict[int, Spellings] = {}
-        self._stems: dict[int, frozenset[int]] = {}
+        self._stems: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
         self._named_already: dict[tuple[int, str], Reason | None] = {}
 
     def explain(
@@ -135,10 +135,17 @@ class Explainer:
                     yield Reason(ReasonKind.AUTHOR, spelled, "authors")
 
     def _terms(self, wish: Wish, paper: int) -> list[Reason]:
-        has = self._words(paper).issuperset  # so that only few terms are looked for in the text
-        may = (term for term, own in wish.weightiest() if has(own))
-        found = (self._named(paper, term) for term in may)
-        return _title_first(islice(filter(None, found), LOOKED_AT))[:MOST_WORDS]
+        has = self._words(paper)[0].issuperset  # so that only few are looked for in the text
+        may = (pair for pair in wish.weightiest() if has(pair[1]))
+        found = ((term, where) for term, own in may if (where := self._where(paper, term, own)))
+        first = sorted(islice(found, LOOKED_AT), key=lambda pair: pair[1] == "abstract")
+        return [r for term, _ in first[:MOST_WORDS] if (r := self._named(paper, term))]
+
+    def _where(self, paper: int, term: str, own: list[int]) -> str:
+        """`title` or `abstract`, if the paper holds the term, whose words have these numbers."""
+        if len(own) == 1 and term.isalnum():  # one word: it is there
+            return "title" if own[0] in self._words(paper)[1] else "abstract"
+        return self._spelling(paper).where(stems(term))
 
     def _named(self, paper: int, term: str) -> Reason | None:
         """A term of the reader's, if the paper holds it; many readers ask for the same."""
@@ -176,12 +183,12 @@ class Explainer:
         spelled, where = self._spelling(paper).of_stems(wanted)
         return Reason(ReasonKind.TERM, spelled, where) if spelled else None
 
-    def _words(self, paper: int) -> frozenset[int]:
-        """The codes of a paper's single words."""
+    def _words(self, paper: int) -> tuple[frozenset[int], frozenset[int]]:
+        """The numbers of a paper's words, and of those of its title."""
         if paper not in self._stems:
             if len(self._stems) >= TEXTS:
                 self._stems.clear()
-            self._stems[paper] = self._space.words_of(paper)
+            self._stems[paper] = self._space.words_of(self._shelf.papers[paper])
         return self._stems[paper]
 
     def _spelling(self, paper: int) -> Spellings:

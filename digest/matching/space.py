@@ -157,11 +157,12 @@ class Space:
         """The stem, or the two stems, of a column."""
         return self.vocabulary.spelled(int(self.codes[self._code_rows[column]]))
 
-    def words_of(self, paper: int) -> frozenset[int]:
-        """The codes of the single words of a paper of the window."""
-        start, end = self.mentions.indptr[paper], self.mentions.indptr[paper + 1]
-        codes = self.codes[self._code_rows[self.mentions.indices[start:end]]]
-        return frozenset(codes[single(codes)].tolist())
+    def words_of(self, paper: Paper) -> tuple[frozenset[int], frozenset[int]]:
+        """The codes of the single words of a text, and of those of its title."""
+        grams = self.vocabulary.grams(paper)
+        alone = single(grams.codes)
+        titled = grams.codes[alone & (grams.titled > 0)]
+        return frozenset(grams.codes[alone].tolist()), frozenset(titled.tolist())
 
     # -------------------------------------------------------------- what readers say
 

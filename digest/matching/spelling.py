@@ -33,11 +33,19 @@ class Spelling:
 
     def of_stems(self, wanted: Sequence[str]) -> str:
         """The first words in a row with these stems, as spelled; empty where there are none."""
+        if not wanted or (at := self._at(wanted)) < 0:
+            return ""
+        assert self._stems is not None
+        return self._between(self._stems.count(" ", 0, at), len(wanted))
+
+    def holds(self, wanted: Sequence[str]) -> bool:
+        """Whether words with these stems stand in a row."""
+        return bool(wanted) and self._at(wanted) >= 0
+
+    def _at(self, wanted: Sequence[str]) -> int:
         if self._stems is None:
             self._stems = f" {' '.join(stem_all(self._words.split()))} "
-        if not wanted or (at := self._stems.find(f" {' '.join(wanted)} ")) < 0:
-            return ""
-        return self._between(self._stems.count(" ", 0, at), len(wanted))
+        return self._stems.find(f" {' '.join(wanted)} ")
 
     def of_words(self, wanted: Sequence[str]) -> str:
         """The first words in a row that are these (`model*` is any that begins so)."""
@@ -87,6 +95,12 @@ class Spellings:
             return found, "title"
         found = self._abstract.of_stems(wanted)
         return (found, "abstract") if found else ("", "")
+
+    def where(self, wanted: Sequence[str]) -> str:
+        """`title`, `abstract`, or empty: where words with these stems stand first."""
+        if self._title.holds(wanted):
+            return "title"
+        return "abstract" if self._abstract.holds(wanted) else ""
 
     def of_words(self, wanted: Sequence[str], field: str) -> tuple[str, str]:
         """The same for exact words in `ti`, `ab`, or both where `field` is empty."""
