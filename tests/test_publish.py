@@ -226,6 +226,39 @@ def test_two_publishers_at_once_make_one_edition_each(db, press):
     assert len({edition.subscriber for edition in made(db)}) == 40
 
 
+def test_shares_of_the_people_are_published_apart_and_are_all_of_them_together(db, press):
+    for n in range(7):
+        join(db, f"p{n}@example.org")
+    announce(db, BEGIN + DAY, "Flow of water")
+    parts = [publish(press, BEGIN + WEEK, share=(n, 3)) for n in range(3)]
+    assert sorted(part.queued for part in parts) == [2, 2, 3]
+    assert sum(parts, publishing.Published()) == publishing.Published(7, {})
+
+
+def compact_of(db, person) -> bytes | None:
+    with db.reading() as tx:
+        mine = t.profiles.c.subscriber == person.key
+        return tx.execute(t.profiles.select().where(mine)).one().compact
+
+
+def test_a_profile_is_kept_as_it_was_read_until_it_changes(db, press):
+    ada = join(db)
+    publish(press, BEGIN + WEEK)
+    kept = compact_of(db, ada)
+    publish(press, BEGIN + 2 * WEEK)
+    assert kept == compact_of(db, ada) is not None
+    with db.writing() as tx:
+        people.change(tx, ada.key, FLOW | {"budget": 3}, None, ada.cadence, BEGIN, BEGIN)
+    assert compact_of(db, ada) is None
+
+
+def test_what_was_made_of_a_profile_that_changed_meanwhile_is_not_kept(db, press):
+    ada = join(db)
+    with db.writing() as tx:
+        people.keep_compact(tx, [(ada.key, BEGIN - DAY, b"old"), (ada.key + 1, BEGIN, b"nobody")])
+    assert compact_of(db, ada) is None
+
+
 def test_readers_of_unlike_cadence_each_get_their_own_window(db, press):
     join(db, "daily@example.org", cadence="daily")
     join(db, "weekly@example.org")

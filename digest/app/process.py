@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from functools import cache
 
 from digest.matching import Matcher
@@ -14,6 +15,12 @@ def the_matcher() -> Matcher:
     from digest.matching.lexical import LexicalMatcher  # numpy and scipy: only where needed
 
     return LexicalMatcher()
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 @cache

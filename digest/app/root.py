@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, seeds, subscribe
 from digest.app.plugins import build_source, source_spec, spec_of
-from digest.app.process import calm_gc, the_matcher
+from digest.app.process import calm_gc, cores, the_matcher
 from digest.app.secret import embedded_database, kept_secret, new_token, secret_file
 from digest.config import Settings
 from digest.deliver import Due as LetterDue
@@ -54,6 +54,7 @@ Clock = Callable[[], datetime]
 """What time it is, aware, UTC."""
 
 MANY = 500  # people due from which publishing gets a process of its own
+SHARE = 20_000  # people due for each further process, up to one a core
 
 
 def wall_clock() -> datetime:
@@ -235,8 +236,12 @@ class App:
         """What making editions needs."""
         return Press(self.db, self.matcher, self.links, self.mail_domain)
 
-    def publish(self, on_progress: publish.OnProgress | None = None) -> Published:
-        return publish.publish(self.press, self.clock(), on_progress)
+    def publish(
+        self,
+        on_progress: publish.OnProgress | None = None,
+        share: publish.Share = publish.ALONE,
+    ) -> Published:
+        return publish.publish(self.press, self.clock(), on_progress, share)
 
     async def deliver(
         self, stop: Flag | None = None, on_progress: Progress | None = None
@@ -311,10 +316,16 @@ class App:
             due = people.count_due(tx, self.clock())
         if due < MANY:
             return await asyncio.to_thread(self.publish)
+        shares = max(1, min(cores(), due // SHARE))
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=spawn) as other:
-            job = other.submit(publish_job, self.settings, self.clock())
-            return await asyncio.wrap_future(job)
+        with ProcessPoolExecutor(shares, mp_context=spawn) as others:
+            now = self.clock()
+            jobs = [
+                others.submit(publish_job, self.settings, now, (share, shares))
+                for share in range(shares)
+            ]
+            made = await asyncio.gather(*map(asyncio.wrap_future, jobs))
+            return sum(made, Published())
 
     async def run(self, stop: Flag | None = None) -> Pass:
         """One pass of all that is due, for programs; `digest run` shows how far it is, too."""
@@ -394,12 +405,14 @@ class App:
         return person
 
 
-def publish_job(settings: Settings, now: datetime) -> Published:
+def publish_job(
+    settings: Settings, now: datetime, share: publish.Share = publish.ALONE
+) -> Published:
     """`publish` as a job for another process."""
     calm_gc()
     app = App(settings, held_clock(now))
     try:
-        return app.publish()
+        return app.publish(share=share)
     finally:
         app.db.dispose()
 

@@ -52,6 +52,10 @@ __all__ = [
 
 BATCH = 1000  # people in one unit of work
 
+Share = tuple[int, int]
+"""(which, of how many) equal shares of the people: for processes side by side."""
+ALONE: Share = (0, 1)
+
 OnProgress = Callable[[int, int], None]
 """(people done, people due)."""
 
@@ -63,9 +67,15 @@ class Published:
     queued: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
 
+    def __add__(self, other: Published) -> Published:
+        skipped = Counter(self.skipped) + Counter(other.skipped)
+        return Published(self.queued + other.queued, dict(sorted(skipped.items())))
 
-def publish(press: Press, now: datetime, on_progress: OnProgress | None = None) -> Published:
-    """Write the editions of everyone whose window closes by `now`."""
+
+def publish(
+    press: Press, now: datetime, on_progress: OnProgress | None = None, share: Share = ALONE
+) -> Published:
+    """Write the editions of everyone in our share whose window closes by `now`."""
     with press.db.writing() as tx:
         people.wake(tx, now)
     with press.db.reading() as tx:
@@ -74,7 +84,7 @@ def publish(press: Press, now: datetime, on_progress: OnProgress | None = None) 
     shelves: dict[int, Shelf] = {}
     counts: Counter[str] = Counter()
     done = 0
-    for batch in _batches(press.db, now):
+    for batch in _batches(press.db, now, share):
         counts.update(publish_batch(press, batch, spans, shelves, notices, now))
         done += len(batch)
         if on_progress:
@@ -107,12 +117,12 @@ def publish_batch(
     return counts
 
 
-def _batches(db: Database, now: datetime) -> Iterator[list[Due]]:
+def _batches(db: Database, now: datetime, share: Share) -> Iterator[list[Due]]:
     """Everyone who is due, walked by key, so that memory stays bounded."""
     after = 0
     while True:
         with db.reading() as tx:
-            batch = people.due(tx, now, after, BATCH)
+            batch = people.due(tx, now, after, BATCH, share)
         if not batch:
             return
         yield batch

@@ -140,9 +140,14 @@ def consents(tx: Tx, key: int) -> list[Consent]:
     return [Consent(row.at, Act(row.act), row.door, row.evidence) for row in rows]
 
 
-def due(tx: Tx, now: datetime, after_key: int, limit: int) -> list[Due]:
-    """The next `limit` people by key whose window can close at `now`."""
+def due(
+    tx: Tx, now: datetime, after_key: int, limit: int, share: tuple[int, int] = (0, 1)
+) -> list[Due]:
+    """The next `limit` people by key whose window can close at `now`. `share`: (which, of how
+    many) parts of all people."""
+    which, of = share
     at_end = and_(s.next_due <= now, s.state.in_(LIVE), s.key > after_key)
+    at_end = and_(at_end, s.key % of == which) if of > 1 else at_end
     joined = t.subscribers.outerjoin(t.profiles, t.profiles.c.subscriber == s.key)
     p = t.profiles.c
     question = select(t.subscribers, p.document, p.compact, p.changed_at).select_from(joined)
