@@ -31,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import sinks
 
-from digest.matching.evaluate import Judged, Library, measure, rank
+from digest.matching.evaluate import Judged, Library, rank, trained
+from digest.matching.measures import measure
 from digest.matching.scoring import FLOORS
 from digest.model import Paper
 from digest.profiles.stems import stem_all
@@ -108,7 +109,9 @@ def _rows(name: str) -> Iterator[Any]:
 
 
 def ours(task: Task) -> Run:
-    found = rank(task.library, task.readers, TOP)
+    matcher, check = trained(task.library, task.readers)
+    print(check.why, file=sys.stderr)
+    found = rank(task.library, task.readers, TOP, matcher)
     return {reader: [id_ for id_, _ in ranked] for reader, ranked in found}
 
 

@@ -276,6 +276,7 @@ class ReasonKind(StrEnum):
     AUTHOR = "author"  # what: the followed author as the paper spells the name
     SEED = "seed"  # what: the id of the seed or liked paper it is close to
     CATEGORY = "category"  # what: the category
+    READERS = "readers"  # what: a seed or liked paper, or ""; value: its readers here, at least 5
     VOTES = "votes"  # value: upvotes
     MISSED = "missed"  # what: day of a letter without it (where: letter) or of none; value: since
     EVERYTHING = "everything"  # the person asked for every paper

@@ -30,14 +30,16 @@ def batches(draw: st.DrawFn) -> tuple[Index, Asking]:
     said = Said(_matrix(dice, wishes, columns), _values(dice, wishes))
     centres, scale = _matrix(dice, wishes, columns), _values(dice, wishes)
     scale *= np.diff(centres.indptr) > 0  # where nothing is learnt nothing counts
-    learnt = Learnt(centres, _values(dice, wishes), _values(dice, wishes), scale)
+    rank = draw(st.sampled_from([0, 3]))
+    tastes, places = _factors(dice, wishes, rank), _factors(dice, number, rank)
+    learnt = Learnt(centres, _values(dice, wishes), _values(dice, wishes), scale, tastes)
     marks = np.where(dice.random(readers) < 0.5, 0, -1).astype(np.int32)
     also = (dice.random((1, number)) < 0.2).astype(np.uint8)
     low = dice.choice([-np.inf, 0.0, 1.5, 4.0], readers).astype(np.float32)
     popular = (dice.random(number) < 0.3).astype(np.uint8)
     index = Index(
         *(_matrix(dice, columns, number), _matrix(dice, columns, number)),
-        *(_values(dice, number), popular, 0.75),
+        *(_values(dice, number), places, popular, 0.75),
     )
     return index, Asking(said, learnt, rows, low, marks, also)
 
@@ -45,6 +47,10 @@ def batches(draw: st.DrawFn) -> tuple[Index, Asking]:
 def _matrix(dice: np.random.Generator, rows: int, columns: int) -> Matrix:
     dense = dice.choice([-1.0, 0.5, 1.0, 3.0], (rows, columns)).astype(np.float32)
     return sp.csr_matrix(dense * (dice.random((rows, columns)) < 0.4))
+
+
+def _factors(dice: np.random.Generator, rows: int, rank: int) -> Scores:
+    return dice.normal(0, 1, (rows, rank)).astype(np.float32)
 
 
 def _values(dice: np.random.Generator, number: int) -> Scores:
@@ -59,10 +65,11 @@ def by_loops(index: Index, asking: Asking, reader: int) -> Scores:
     for row, wish in enumerate(range(first, past)):
         evidence = asking.said.weights.toarray()[wish] @ mentions
         power = np.maximum(evidence - asking.said.chance[wish], meeting.FAINT * evidence)
-        if asking.learnt.centres[wish].nnz:
+        if asking.learnt.centres[wish].nnz or asking.learnt.tastes.shape[1]:
             close = asking.learnt.centres.toarray()[wish] @ vectors
             close -= asking.learnt.mass[wish] * index.pull + asking.learnt.expected[wish]
             close *= asking.learnt.scale[wish]
+            close += asking.learnt.tastes[wish] @ index.places.T
             power += close * np.abs(close)
         z[row] = np.sign(power) * np.sqrt(np.abs(power))
     return z
@@ -121,7 +128,8 @@ def test_the_best_few_are_the_best_of_all_equals_in_shelf_order(
 def test_several_cores_give_the_answers_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     dice = np.random.default_rng(4)
     wishes, number = 2_000, 50
-    nothing = Learnt(sp.csr_matrix((wishes, 9), dtype=np.float32), *[_values(dice, wishes) * 0] * 3)
+    zeros, taste = _values(dice, wishes) * 0, _factors(dice, wishes, 0)
+    nothing = Learnt(sp.csr_matrix((wishes, 9), dtype=np.float32), zeros, zeros, zeros, taste)
     asking = Asking(
         Said(_matrix(dice, wishes, 9), _values(dice, wishes)),
         nothing,
@@ -131,7 +139,8 @@ def test_several_cores_give_the_answers_of_one(monkeypatch: pytest.MonkeyPatch) 
         np.empty((0, number), np.uint8),
     )
     popular = np.zeros(number, np.uint8)
-    index = Index(_matrix(dice, 9, number), _matrix(dice, 9, number), popular * 1.0, popular, 9.0)
+    texts, nowhere = (_matrix(dice, 9, number), _matrix(dice, 9, number)), _factors(dice, number, 0)
+    index = Index(*texts, popular * 1.0, nowhere, popular, 9.0)
     found = []
     for cores in (1, 3):
         monkeypatch.setattr(meeting, "cores", lambda cores=cores: cores)

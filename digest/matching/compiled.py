@@ -75,13 +75,15 @@ def _weigh(power: Any, sums: Any, wish: int, said: Any, learnt: Any, index: Any)
     for i in range(len(sums)):
         above, faint = sums[i] - chance[wish], least * sums[i]
         power[i] = above if above > faint else faint
-    starts, columns, values, mass, expected, scale = learnt
-    if starts[wish] == starts[wish + 1]:
+    starts, columns, values, mass, expected, scale, tasted = learnt
+    if starts[wish] == starts[wish + 1] and not len(tasted):
         return
     sums[:] = 0
     _add(sums, worded, columns, values, starts[wish], starts[wish + 1])
     for i in range(len(sums)):
         z = ((sums[i] - mass[wish] * pull[i]) - expected[wish]) * scale[wish]
+        if len(tasted):
+            z += tasted[wish, i]
         power[i] += z * abs(z)
 
 

@@ -10,20 +10,18 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import log2
 from pathlib import Path
 from typing import Any
 
 from digest.errors import Refused
 from digest.matching import Matcher, Reader
+from digest.matching.heldout import Check
 from digest.matching.lexical import LexicalMatcher
+from digest.matching.measures import Qrels, measure
+from digest.matching.training import learn
 from digest.model import Feedback, Interest, Paper, Profile
 
-RECALL_AT = (10, 20, 50, 100, 300)
 TOGETHER = 200  # readers ranked between two reports of progress
-
-Qrels = Mapping[str, Mapping[str, float]]
-"""{reader: {paper: relevance above 0}}."""
 
 Tell = Callable[[int, int], None]
 """(readers done, readers in all)."""
@@ -58,15 +56,24 @@ def evaluate(
     library = read_papers(_lines(papers))
     people = read_readers(_lines(readers))
     wanted = read_qrels(_lines(qrels)) if qrels else None
+    matcher, check = trained(library, people)
     scores: dict[str, list[str]] = {}
     with run.open("w", encoding="utf-8", newline="\n") as file:
-        for done, (reader, ranked) in enumerate(rank(library, people, top), start=1):
+        for done, (reader, ranked) in enumerate(rank(library, people, top, matcher), start=1):
             file.writelines(run_lines(reader, ranked))
             scores[reader] = [id_ for id_, _ in ranked]
             if tell:
                 tell(done, len(people))
     found: dict[str, float] = {"papers": len(library.new), "readers": len(people)}
+    found |= check.figures()
     return found | (measure(scores, wanted) if wanted is not None else {})
+
+
+def trained(library: Library, readers: Sequence[Judged]) -> tuple[LexicalMatcher, Check]:
+    """The matcher as a site with these readers would have it after `digest train`."""
+    libraries = [tuple(dict.fromkeys(judged.likes)) for judged in readers]
+    learnt = learn(libraries, library.old)
+    return LexicalMatcher(taste=learnt.map), learnt.check
 
 
 def rank(
@@ -94,32 +101,6 @@ def _reader(judged: Judged, known: Mapping[str, Paper]) -> Reader:
         Feedback(dislikes=judged.dislikes),
         {id_: known[id_] for id_ in ids if id_ in known},
     )
-
-
-# ------------------------------------------------------------------ measures
-
-
-def measure(run: Mapping[str, Sequence[str]], qrels: Qrels) -> dict[str, float]:
-    """Means over the readers of the qrels; one that the run has not counts 0.
-
-    recall@k: share of the relevant papers among the first k. NDCG@10 with gain = relevance
-    (Jarvelin and Kekalainen 2002, discount log2(rank + 1)). MRR: 1 / rank of the first relevant.
-    """
-    judged = {reader: wanted for reader, wanted in qrels.items() if wanted}
-    sums: dict[str, float] = defaultdict(float)
-    for reader, wanted in judged.items():
-        ranked = run.get(reader, ())
-        for k in RECALL_AT:
-            sums[f"recall@{k}"] += sum(id_ in wanted for id_ in ranked[:k]) / len(wanted)
-        sums["NDCG@10"] += _ndcg(ranked, wanted, 10)
-        sums["MRR"] += next((1 / n for n, id_ in enumerate(ranked, 1) if id_ in wanted), 0.0)
-    return {name: total / len(judged) for name, total in sums.items()}
-
-
-def _ndcg(ranked: Sequence[str], wanted: Mapping[str, float], k: int) -> float:
-    gained = sum(wanted.get(id_, 0) / log2(n + 1) for n, id_ in enumerate(ranked[:k], 1))
-    ideal = sorted(wanted.values(), reverse=True)[:k]
-    return gained / sum(gain / log2(n + 1) for n, gain in enumerate(ideal, 1))
 
 
 # ------------------------------------------------------------------ reading

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from digest.matching import Matcher, Ranking, Reader
+from digest.matching.collaborative import CollaborativeMap
 from digest.matching.meeting import WORTH, Pace
 from digest.matching.picking import (
     FOLLOW,
@@ -39,8 +40,10 @@ T = TypeVar("T")
 class LexicalMatcher:
     """The matcher that needs nothing but the texts. One for a process: it remembers texts."""
 
-    def __init__(self, worth: int = WORTH) -> None:
-        """`worth`: readers that have been asked about before machine code is made ready."""
+    def __init__(self, worth: int = WORTH, taste: CollaborativeMap | None = None) -> None:
+        """`worth`: readers that have been asked about before machine code is made ready; `taste`:
+        what readers of the same papers like, if the site has enough of them."""
+        self.taste = taste
         self._vocabulary = Vocabulary()
         self._pace = Pace(worth)
 
@@ -53,7 +56,8 @@ class LexicalMatcher:
         """Index the papers of a window. See Matcher."""
         if self._vocabulary.full:
             self._vocabulary = Vocabulary()
-        return LexicalPrepared(self._vocabulary, papers, background, trending, self._pace)
+        parts = self._vocabulary, papers, background, trending, self._pace, self.taste
+        return LexicalPrepared(*parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class LexicalPrepared:
         background: Sequence[Paper],
         trending: Sequence[Paper],
         pace: Pace,
+        taste: CollaborativeMap | None = None,
     ) -> None:
         self._pace = pace
         fresh = {paper.id: paper for paper in papers}
@@ -83,7 +88,7 @@ class LexicalPrepared:
         there.sort(key=lambda paper: paper.id not in fresh)  # the window's own first
         place = {paper.id: i for i, paper in enumerate(there)}
         self._shelf = Shelf(there)
-        self._space = Space(vocabulary, there, background)
+        self._space = Space(vocabulary, there, background, taste)
         wanted = [place[id_] for id_ in popular]
         self._held = Held(self._space, self._shelf, self._space.index(wanted, NEAR))
         self._picker = Picker(self._space, self._shelf, len(fresh), wanted)

@@ -29,6 +29,7 @@ FAINT = 0.05  # what is left of evidence that is no more than chance: it still o
 WORTH = 2_000  # readers of one process from which getting machine code ready pays: some 2 s
 APART = 512  # readers for whom a second core is woken
 _PADDING = 128  # the arrays of papers end at a multiple of this
+_NOTHING = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,14 @@ class Said:
 @dataclass(frozen=True, slots=True)
 class Learnt:
     """What wishes learn from papers: (wishes x columns) centres less nothing; of each wish the
-    weight of its papers, what a paper has in common with them by chance, and 1 / deviation."""
+    weight of its papers, what a paper has in common with them by chance, and 1 / deviation; and
+    (wishes x rank) what is held against places on the collaborative map, rank 0 without one."""
 
     centres: Matrix
     mass: Scores
     expected: Scores
     scale: Scores
+    tastes: Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,19 @@ class Asking:
 
 class Index:
     """What wishes are held against: (columns x papers) mentions and vectors; `pull`: how near each
-    paper is to the middle of everything; `popular`: 1 for papers that come out from z `near` on."""
+    paper is to the middle of everything; `places`: (papers x rank) on the collaborative map;
+    `popular`: 1 for papers that come out from z `near` on."""
 
     def __init__(
-        self, mentions: Matrix, vectors: Matrix, pull: Scores, popular: Bytes, near: float
+        self,
+        mentions: Matrix,
+        vectors: Matrix,
+        pull: Scores,
+        places: Scores,
+        popular: Bytes,
+        near: float,
     ) -> None:
-        self.mentions, self.vectors, self.pull = mentions, vectors, pull
+        self.mentions, self.vectors, self.pull, self.places = mentions, vectors, pull, places
         self.popular, self.near = popular, near
         self.number = len(pull)
 
@@ -172,13 +182,20 @@ def power(index: Index, said: Said, learnt: Learnt) -> Scores:
     if said.weights.nnz:
         evidence = np.asarray((said.weights @ index.mentions).toarray(), np.float32)
         found += np.maximum(evidence - said.chance[:, None], np.float32(FAINT) * evidence)
-    if learnt.centres.nnz:
+    if learnt.centres.nnz or learnt.tastes.shape[1]:
         z = np.asarray((learnt.centres @ index.vectors).toarray(), np.float32)
         z -= np.outer(learnt.mass, index.pull)
         z -= learnt.expected[:, None]
         z *= learnt.scale[:, None]
+        if learnt.tastes.shape[1]:
+            z += by_taste(index, learnt)
         found += z * np.abs(z)
     return found
+
+
+def by_taste(index: Index, learnt: Learnt) -> Scores:
+    """(wishes x papers): the z that the collaborative map gives."""
+    return np.asarray(learnt.tastes @ index.places.T, np.float32)
 
 
 def root(powers: Scores) -> Scores:
@@ -212,8 +229,12 @@ class _Work:
         said, learnt = asking.said, asking.learnt
         self._readers = asking.rows, _least_power(asking.low), asking.marks
         self._said = *_rows(said.weights), said.chance, np.float32(FAINT)
-        self._learnt = *_rows(learnt.centres), learnt.mass, learnt.expected, learnt.scale
         self._index, self._popular = index.postings
+        padding = (0, 0), (0, len(self._popular) - index.number)
+        there = learnt.tastes.shape[1] > 0
+        tasted = np.pad(by_taste(index, learnt), padding) if there else _NOTHING
+        chance = learnt.mass, learnt.expected, learnt.scale
+        self._learnt = *_rows(learnt.centres), *chance, tasted
         self._most = int(np.diff(asking.rows).max(initial=1))
         self._number = index.number
         self._near = _least_power(np.array([index.near], np.float32))[0]

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import overload
 
 from digest.matching.picking import FOLLOW, POPULAR, Pick, votes
-from digest.matching.scoring import Block
+from digest.matching.scoring import NEAR, Block
 from digest.matching.space import Space
 from digest.matching.spelling import Spellings
 from digest.matching.wishes import Asked, Wish
@@ -101,6 +101,8 @@ class Explainer:
         if close and close.value >= CLOSE:
             found.append(close)
         if not found and pick.wish >= 0:
+            found = [*self._readers(wish, block, row, examples, pick.paper)]
+        if not found and pick.wish >= 0:
             found = [*islice(self._heaviest(block, row, pick.paper), MOST_WORDS)]
         return found or ([close] if close and pick.wish >= 0 else [])
 
@@ -168,6 +170,18 @@ class Explainer:
         if cosines[best] <= 0:
             return None
         return Reason(ReasonKind.SEED, examples[wish.seeds[best]].id, "", float(cosines[best]))
+
+    def _readers(
+        self, wish: Wish, block: Block, row: int, examples: Sequence[Paper], paper: int
+    ) -> Iterator[Reason]:
+        """That the map brought it: what readers of papers that this one likes like too. The paper
+        that most of them read is named, if they are enough not to tell of anybody."""
+        taste = block.space.taste
+        if taste is None or block.tasted(row, paper) < NEAR:
+            return
+        named = [(taste.readers_of(examples[i].id), examples[i].id) for i in wish.seeds]
+        number, id_ = max(named, key=lambda pair: pair[0], default=(0, ""))
+        yield Reason(ReasonKind.READERS, id_ if number else "", "", float(number))
 
     def _heaviest(self, block: Block, row: int, paper: int) -> Iterator[Reason]:
         """The paper's words that count most for a wish none of whose own terms it holds."""

@@ -11,7 +11,18 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from digest.matching.meeting import Asking, Index, Matrix, Papers, Said, Scores, meet, power, root
+from digest.matching.meeting import (
+    Asking,
+    Index,
+    Learnt,
+    Matrix,
+    Papers,
+    Said,
+    Scores,
+    meet,
+    power,
+    root,
+)
 from digest.matching.space import Space
 from digest.matching.wishes import Asked, Examples, Wish, codes, liked
 from digest.model import Floor, Paper
@@ -54,13 +65,14 @@ class Block:
         way: ModuleType | None = None,
     ) -> None:
         self.space, self.shelf = held.space, held.shelf
+        self.papers = examples.papers
         self.examples = self.space.vectors(examples.papers)
         _place_feedback(self, asked, examples)
         self.wishes = [wish for one in asked for wish in one.wishes]
         sizes = [len(one.wishes) for one in asked]
         self.rows = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._said = self._of_terms(self.wishes)
-        self._learnt = self.space.learnt(self._of_examples(self.wishes), self.examples)
+        self._learnt = self._of_papers(self.wishes)
         self._met = meet(held.index, self._asking(asked, whole), way=way)
 
     @cached_property
@@ -75,8 +87,12 @@ class Block:
 
     def nearness(self, wishes: Sequence[Wish], papers: Sequence[Paper]) -> Scores:
         """(wishes x other papers)."""
-        learnt = self.space.learnt(self._of_examples(wishes), self.examples)
-        return root(power(self.space.against(papers), self._of_terms(wishes), learnt))
+        against, learnt = self.space.against(papers), self._of_papers(wishes)
+        return root(power(against, self._of_terms(wishes), learnt))
+
+    def tasted(self, row: int, paper: int) -> float:
+        """The z that the collaborative map alone gives a paper for a wish; 0 without a map."""
+        return float(self._learnt.tastes[row] @ self.space.window_places[paper])
 
     def shared(self, row: int, paper: int, most: int) -> list[tuple[str, ...]]:
         """The stems (or pairs of stems) that a paper shares with a wish, heaviest first."""
@@ -113,16 +129,32 @@ class Block:
         several = (1 - 1 / numbers).astype(np.float32)
         return Said(terms, self.space.by_chance(terms) * several)
 
+    def _of_papers(self, wishes: Sequence[Wish]) -> Learnt:
+        """The mean of what is liked less that of what is not, and the taste that speaks of it."""
+        weights = self._of_examples(wishes)
+        tastes = self.space.tastes(weights, self.papers)
+        return self.space.learnt(_as_means(weights), self.examples, tastes)
+
     def _of_examples(self, wishes: Sequence[Wish]) -> Matrix:
-        """(wishes x examples): the mean of what is liked less that of what is not."""
+        """(wishes x examples): what each liked paper weighs; below 0 for what is not liked."""
         rows, examples, weights = [], [], []
         for row, wish in enumerate(wishes):
-            for some, weight in ((wish.seeds, 1.0), (wish.dislikes, -DISLIKE)):
-                rows += [row] * len(some)
-                examples += some
-                weights += [weight / max(len(some), 1)] * len(some)
+            rows += [row] * (len(wish.seeds) + len(wish.dislikes))
+            examples += [*wish.seeds, *wish.dislikes]
+            weights += [wish.fresh.get(seed, 1.0) for seed in wish.seeds]
+            weights += [-DISLIKE] * len(wish.dislikes)
         shape = (len(wishes), self.examples.shape[0])
         return sp.csr_matrix((np.array(weights, np.float32), (rows, examples)), shape=shape)
+
+
+def _as_means(weights: Matrix) -> Matrix:
+    """What is liked adds up to 1 in each row, and what is not to -DISLIKE."""
+    rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    data = weights.data.copy()
+    for kind, total in ((data > 0, 1.0), (data < 0, DISLIKE)):
+        sums = np.bincount(rows[kind], abs(data[kind]), weights.shape[0])
+        data[kind] *= total / sums[rows[kind]]
+    return sp.csr_matrix((data, weights.indices, weights.indptr), shape=weights.shape)
 
 
 def _row(matrix: Matrix, row: int) -> tuple[NDArray[np.int32], Scores]:

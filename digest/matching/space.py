@@ -19,6 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from digest.matching.collaborative import CollaborativeMap
 from digest.matching.meeting import Index, Learnt, Matrix, Scores
 from digest.matching.vocabulary import Codes, Grams, Vocabulary, single, text_key
 from digest.model import Paper
@@ -32,6 +33,7 @@ PRIOR_PAPERS = 200.0  # with the weight of so many papers
 NO_CODE = -1
 TOO_COMMON = 0.25  # a word of more papers than this makes no two papers alike, and costs most
 IN_TITLE = 3.0  # mentions that one in the title is worth
+MAP, BESIDE = 1.25, 0.275  # of z: what the collaborative map gives, and Rocchio where it gives any
 MOST_Z2 = 400.0  # the evidence of one term has a bound: rarer than 1 in 400 is not stronger
 
 
@@ -39,9 +41,15 @@ class Space:
     """Vectors over the words of `papers`; `background` only teaches how common a word is."""
 
     def __init__(
-        self, vocabulary: Vocabulary, papers: Sequence[Paper], background: Sequence[Paper] = ()
+        self,
+        vocabulary: Vocabulary,
+        papers: Sequence[Paper],
+        background: Sequence[Paper] = (),
+        taste: CollaborativeMap | None = None,
     ) -> None:
         self.vocabulary = vocabulary
+        self.taste = taste
+        self.window = papers
         self.number = len(papers)
         grams = self._grams(papers)
         keys = {text_key(paper) for paper in papers}
@@ -124,14 +132,17 @@ class Space:
         """What wishes are held against; the papers `popular` come out from a z of `near` on."""
         marked = np.zeros(self.number, np.uint8)
         marked[list(popular)] = 1
-        return Index(self.mentions.T.tocsr(), self._by_word, self.papers @ self._mean, marked, near)
+        pull = self.papers @ self._mean
+        parts = self.mentions.T.tocsr(), self._by_word, pull, self.window_places
+        return Index(*parts, marked, near)
 
     def against(self, texts: Sequence[Paper]) -> Index:
         """The same for other texts."""
         vectors, mentions = self.vectors(texts), self._mention(self._grams(texts))
         nothing = np.zeros(len(texts), np.uint8)
         pull = vectors @ self._mean
-        return Index(mentions.T.tocsr(), vectors.T.tocsr(), pull, nothing, np.inf)
+        places = self.places(texts)
+        return Index(mentions.T.tocsr(), vectors.T.tocsr(), pull, places, nothing, np.inf)
 
     @cached_property
     def _by_word(self) -> Matrix:
@@ -199,15 +210,35 @@ class Space:
 
     # -------------------------------------------------------------- what readers like
 
+    @cached_property
+    def window_places(self) -> Scores:
+        """Of the papers of the window."""
+        return self.places(self.window)
+
+    def places(self, texts: Sequence[Paper]) -> Scores:
+        """(texts x rank) on the collaborative map; rank 0 without one."""
+        if self.taste is None:
+            return np.empty((len(texts), 0), np.float32)
+        return self.taste.place(self._grams(texts))
+
+    def tastes(self, weights: Matrix, examples: Sequence[Paper]) -> Scores:
+        """(wishes x rank): to be held against places. `weights`: (wishes x examples), see
+        CollaborativeMap.tastes."""
+        if self.taste is None:
+            return np.empty((weights.shape[0], 0), np.float32)
+        known = self.taste.known([paper.id for paper in examples], self._grams(examples))
+        return self.taste.tastes(weights, known)
+
     def likeness(self, examples: Matrix) -> Scores:
         """(examples x papers): cosines."""
         return np.asarray((examples @ self._by_word).toarray(), np.float32)
 
-    def learnt(self, mixing: Matrix, examples: Matrix) -> Learnt:
+    def learnt(self, mixing: Matrix, examples: Matrix, tastes: Scores) -> Learnt:
         """What wishes learn from: Rocchio (1971), the weighted mean of examples less the mean of
-        everything; nothing where a wish has no examples.
+        everything; nothing where a wish has no examples. Where the collaborative map knows a taste,
+        Rocchio stands beside it.
 
-        `mixing`: (wishes x examples) weights; `examples`: from `vectors`.
+        `mixing`: (wishes x examples) weights; `examples`: from `vectors`; `tastes`: from `tastes`.
         """
         mass = _sums(mixing, axis=1)
         centres = mixing @ examples
@@ -215,7 +246,9 @@ class Space:
         expected = centres @ self._mean - mass * float(self._mean @ self._mean)
         deviation = np.sqrt(centres.multiply(centres) @ self._variance)
         scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0).astype(np.float32)
-        return Learnt(centres, mass, expected.astype(np.float32), scale)
+        known = tastes.any(axis=1)
+        scale = np.where(known, np.float32(BESIDE) * scale, scale).astype(np.float32)
+        return Learnt(centres, mass, expected.astype(np.float32), scale, tastes * np.float32(MAP))
 
     def surprise(self, count: int, of: int) -> float:
         """z of meeting a rule that `count` of `of` papers meet."""

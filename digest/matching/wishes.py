@@ -30,6 +30,7 @@ class Wish:
     words: Words = NO_WORDS  # of the terms and the query
     seeds: list[int] = field(default_factory=list)  # and likes
     dislikes: list[int] = field(default_factory=list)
+    fresh: dict[int, float] = field(default_factory=dict)  # what likes weigh that have faded
     quota: int | None = None
     _weightiest: list[tuple[str, list[int]]] | None = None
 

@@ -322,9 +322,12 @@ def _similar(papers: Pinned, entry: EditionPaper) -> Similar:
     return tuple(named(papers[pin]) for pin in entry.similar if pin in papers)
 
 
+_OF_EXAMPLES = {ReasonKind.SEED, ReasonKind.READERS}
+
+
 def _without_examples(entry: EditionPaper) -> EditionPaper:
     """Without the reasons that name a paper which its reader likes."""
-    told = tuple(reason for reason in entry.reasons if reason.kind is not ReasonKind.SEED)
+    told = tuple(reason for reason in entry.reasons if reason.kind not in _OF_EXAMPLES)
     return replace(entry, reasons=told)
 
 

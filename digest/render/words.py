@@ -123,6 +123,14 @@ def _seed(reason: Reason) -> str:
     )
 
 
+def _readers(reason: Reason) -> str:
+    """Of the site's readers there are five at least, or they are not counted."""
+    if not reason.what:
+        return "near what readers like who like the same papers as you"
+    name = plain(reason.what).removeprefix("arxiv:")
+    return f"near what the {round(reason.value)} readers here like who like {name}, as you do"
+
+
 @lru_cache(maxsize=1 << 14)
 def reason_words(reason: Reason) -> str:
     """One reason in words, as `explain`, the letter and the site say it."""
@@ -135,6 +143,8 @@ def reason_words(reason: Reason) -> str:
             return f"by {plain(reason.what)}, whom you follow"
         case ReasonKind.SEED:
             return _seed(reason)
+        case ReasonKind.READERS:
+            return _readers(reason)
         case ReasonKind.CATEGORY:
             return f"in {plain(reason.what)}"
         case ReasonKind.VOTES:
