@@ -62,22 +62,25 @@ def compose(
     sent: Collection[str],
     notices: Iterable[str] = (),
     twins: Twins | None = None,
+    news: Sequence[str] = (),
 ) -> Content | SkipReason:
     """The content of one edition, or why there is none.
 
     `sent`: canonical ids of works this person already got; none of them comes again. A person
-    who asked for a line in quiet weeks gets a content without papers instead of a reason.
+    who asked for a line in quiet weeks gets a content without papers instead of a reason; so does
+    one who asked for `news` of works that were sent, where there are some.
     """
     lanes = _lanes(profile, _fresh(ranked.matches, frozenset(sent)))
     chosen = _choose(profile, lanes, twins or {})
-    if not chosen.places and (_asks_nothing(profile) or profile.quiet_weeks is QuietWeeks.SKIP):
+    silent = _asks_nothing(profile) or profile.quiet_weeks is QuietWeeks.SKIP
+    if not chosen.places and silent and not news:
         return _why_nothing(profile, ranked)
     return Content(
         papers=tuple(chosen.in_order(lanes)),
         considered=ranked.considered,
         near=ranked.near,
         over_budget=ranked.beyond + _good(lanes) - chosen.shown,
-        notices=(*notices, *([NO_SIGNAL] if _has_no_signal(profile, chosen) else [])),
+        notices=(*notices, *news, *([NO_SIGNAL] if _has_no_signal(profile, chosen) else [])),
         unfitted=len(lanes[FOLLOWED]) - chosen.taken[FOLLOWED],
     )
 

@@ -223,6 +223,7 @@ class Profile:
     budget: int = 12
     floor: Floor = Floor.NORMAL
     quiet_weeks: QuietWeeks = QuietWeeks.SKIP
+    revisions: bool = False  # mention new versions and publications of works that were sent
     trending: int = 3
     interests: tuple[Interest, ...] = ()
     follow_authors: tuple[str, ...] = ()

@@ -68,6 +68,7 @@ any_profile = st.builds(
     budget=st.integers(1, 200),
     floor=st.sampled_from(list(Floor)),
     quiet_weeks=st.sampled_from(list(QuietWeeks)),
+    revisions=st.booleans(),
     trending=st.integers(0, 200),
     interests=st.lists(interests, max_size=3, unique_by=lambda i: i.name).map(tuple),
     follow_authors=people,

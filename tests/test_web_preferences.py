@@ -82,6 +82,7 @@ def test_the_fields_change_the_profile(sqlite: Database) -> None:
             "trending": "0",
             "floor": "strict",
             "quiet_weeks": "line",
+            "revisions": "yes",
         },
     )
     assert page.status_code == 200
@@ -91,6 +92,7 @@ def test_the_fields_change_the_profile(sqlite: Database) -> None:
     assert profile.interests[0] == RICH
     assert (profile.follow_authors, profile.mute_terms) == ((), ("survey",))
     assert (profile.budget, profile.trending, profile.floor) == (20, 0, "strict")
+    assert (profile.quiet_weeks, profile.revisions) == ("line", True)
     assert Cadence(Frequency.DAILY, 0, 6, "Asia/Tokyo") == profile.cadence
     assert profile == profiles.parse(text)
     assert again(sqlite, ada).cadence == profile.cadence

@@ -121,6 +121,7 @@ def test_the_days_of_other_frequencies_do_not_count(
         ("floor", {"floor": "cellar"}),
         ("quiet_weeks", {"quiet_weeks": "shout"}),
         ("trending", {"trending": "²"}),
+        ("revisions", {"revisions": "perhaps"}),
     ],
 )
 def test_a_fault_is_shown_at_the_field_that_can_mend_it(field: str, values: dict[str, str]) -> None:

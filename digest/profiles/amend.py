@@ -51,7 +51,7 @@ def _says(text: str, meant: Profile) -> bool:
 def _rest(profile: Profile) -> tuple[object, ...]:
     return (
         *(profile.cadence, profile.budget, profile.floor, profile.quiet_weeks),
-        *(profile.trending, profile.interests),
+        *(profile.trending, profile.revisions, profile.interests),
     )
 
 

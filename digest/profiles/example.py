@@ -11,6 +11,7 @@ budget = 12                # at most so many papers in one letter
 floor = "normal"           # relaxed, normal or strict: letters are never padded below it
 quiet_weeks = "skip"       # nothing good enough? skip the letter, or send one "line"
 trending = 3               # at most so many popular papers near your interests; 0 for none
+revisions = true           # a line where papers you got have a new version, or are published
 
 # A query is required: only papers that meet it come. Quotes hold words together, * ends a
 # word that may go on, ti: ab: au: cat: look in title, abstract, authors, categories.

@@ -37,7 +37,7 @@ MAX_SEEDS = 2_000
 MAX_WEIGHT = 100.0
 
 LAST = -1  # a month's last day
-TOP = ("cadence", "day", "hour", "zone", "budget", "floor", "quiet_weeks", "trending")
+TOP = ("cadence", "day", "hour", "zone", "budget", "floor", "quiet_weeks", "trending", "revisions")
 TOP_TABLES = ("interest", "follow", "mute")
 INTEREST = ("name", "query", "terms", "seeds", "quota")
 FOLLOW = ("authors",)
@@ -112,6 +112,7 @@ def _profile(document: Mapping[str, Any], faults: list[Fault]) -> Profile:
         floor=top.choice("floor", Floor, Floor.NORMAL),
         quiet_weeks=top.choice("quiet_weeks", QuietWeeks, QuietWeeks.SKIP),
         trending=top.whole("trending", 3, 0, 200),
+        revisions=top.switch("revisions"),
         interests=_interests(top, faults),
         follow_authors=follow.strings("authors", wrong=_wrong_person),
         mute_terms=mute.strings("terms", wrong=_wordless),

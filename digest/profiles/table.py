@@ -68,6 +68,13 @@ class Table:
         self.fault((key,), f"must be a whole number from {low} to {high}, not {shown(value)}")
         return default
 
+    def switch(self, key: str) -> bool:
+        value = self._values.get(key, False)
+        if isinstance(value, bool):
+            return value
+        self.fault((key,), f"must be true or false, not {shown(value)}")
+        return False
+
     def choice(self, key: str, kind: type[E], default: E) -> E:
         value = self._values.get(key, default)
         try:

@@ -23,6 +23,7 @@ def to_mapping(profile: Profile) -> dict[str, Any]:
         "floor": str(profile.floor),
         "quiet_weeks": str(profile.quiet_weeks),
         "trending": profile.trending,
+        "revisions": profile.revisions,
     }
     tables = {
         "interest": [_written_interest(interest) for interest in profile.interests],

@@ -28,6 +28,7 @@ from digest.publish.group import (
     stock,
     tell_missed,
 )
+from digest.publish.news import tell_news
 from digest.publish.rehearsal import NOBODY, Draft, Rehearsals, Standing, draft, rehearse, standing
 from digest.store import Database, Tx, editions, papers, people, sources
 from digest.store.editions import NewEdition
@@ -169,6 +170,7 @@ def _publish_group(
     read_profiles(press.db, group)
     rank(press.db, group, shelf)
     tell_missed(press.db, group, shelf)
+    tell_news(press.db, group)
     contents = compose_unsent(press.db, group, shelf, notices)
     made = [edition_of(p, c, now) for p, c in zip(group, contents, strict=True)]
     try:

@@ -73,6 +73,7 @@ class Person:
     carried: tuple[EditionPaper, ...] = ()
     suppressed: bool = False
     sent: set[str] = field(default_factory=set)
+    news: tuple[str, ...] = ()  # of works that were sent before, where the person asked for it
 
 
 def stock(db: Database, matcher: Matcher, span: Window) -> Shelf:
@@ -240,7 +241,7 @@ def _compose(
         return SkipReason.SUPPRESSED
     if person.profile is None or person.ranking is None or person.ranking.error:
         return SkipReason.PROFILE_FAILED
-    return compose(person.profile, person.ranking, person.sent, notices, twins)
+    return compose(person.profile, person.ranking, person.sent, notices, twins, person.news)
 
 
 def edition_of(person: Person, content: Content | SkipReason, now: datetime) -> Edition:

@@ -33,6 +33,7 @@ from digest.publish.group import (
     stock,
     tell_missed,
 )
+from digest.publish.news import tell_news
 from digest.store.people import Due
 
 EVERYTHING = 1_000_000  # a budget that no window exhausts
@@ -70,6 +71,7 @@ def draft(
     read_profiles(press.db, group)
     rank(press.db, group, shelf)
     tell_missed(press.db, group, shelf)
+    tell_news(press.db, group)
     [content] = compose_unsent(press.db, group, shelf, ())
     return Draft(edition_of(group[0], content, now), group[0].ranking)
 

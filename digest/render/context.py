@@ -16,7 +16,7 @@ from digest.render.paper import title_of
 from digest.render.pieces import paper_slot
 
 LONGEST_LEAD = 66  # the title in the subject
-NOTICES = 5
+NOTICES = 12
 LONGEST_SUMMARY = 200
 LONGEST_MESSAGE = 400
 

@@ -39,6 +39,7 @@ class Choices:
     zones: Options
     floors: Options
     quiet: Options
+    revisions: Options
 
 
 @cache
@@ -59,6 +60,7 @@ def choices() -> Choices:
             (QuietWeeks.SKIP, "Send nothing"),
             (QuietWeeks.LINE, "Send one line that says so"),
         ),
+        revisions=(("no", "Say nothing"), ("yes", "Say it in a line")),
     )
 
 
@@ -86,6 +88,7 @@ def fields(document: Document) -> dict[str, str]:
         "frequency": str(often),
         "weekday": day if often == Frequency.WEEKLY else WEEKDAYS[0],
         "monthday": day if often == Frequency.MONTHLY else "1",
+        "revisions": "yes" if document.get("revisions") else "no",
         **{name: str(document[name]) for name in plain},
     }
 
@@ -127,6 +130,8 @@ def apply(values: Mapping[str, str], document: Document) -> dict[str, Any]:
             changed[table] = {**document.get(table, {}), key: lines(values[name])}
     changed |= {key: values[name] for name, key in _WORDS.items() if name in values}
     changed |= {name: _number(values[name]) for name in _NUMBERS if name in values}
+    if (said := values.get("revisions")) is not None:
+        changed["revisions"] = _YES_OR_NO.get(said, said)
     return _with_day(changed, values)
 
 
@@ -189,7 +194,8 @@ def _with_day(document: dict[str, Any], values: Mapping[str, str]) -> dict[str, 
 _LISTS = {"authors": ("follow", "authors"), "muted": ("mute", "terms")}
 _WORDS = {"frequency": "cadence", "zone": "zone", "floor": "floor", "quiet_weeks": "quiet_weeks"}
 _NUMBERS = ("hour", "budget", "trending")
-_ALL = {*_LISTS, *_WORDS, *_NUMBERS, "weekday", "monthday"}
+_YES_OR_NO = {"yes": True, "no": False}
+_ALL = {*_LISTS, *_WORDS, *_NUMBERS, "weekday", "monthday", "revisions"}
 _FIELD_OF = {
     "interest": "interests",
     "follow": "authors",

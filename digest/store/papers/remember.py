@@ -41,9 +41,9 @@ def remember(tx: Tx, source: str, listings: Sequence[Listing], now: datetime) ->
     stored = [(item, key) for item, key in zip(listings, found, strict=True) if key is not None]
     keys = _insert(tx, source, fresh, now, seen)
     at_last = _announce(tx, [key for item, key in stored if item.announce not in REPLACED], seen)
-    revised = _revise(tx, source, stored, now)
+    revised = _revise(tx, source, stored, seen)
     everything = [*zip(fresh, keys, strict=True), *stored]
-    _note_ids(tx, everything, now)
+    _note_ids(tx, everything, seen)
     _note_listed(tx, source, everything, now)
     _note_signals(tx, everything, now)
     new = (*(item.ids[0] for item in fresh), *at_last)
