@@ -18,6 +18,7 @@ PROFILE = profiles.parse(
     day = "last"
     zone = "Europe/Berlin"
     budget = 3
+    revisions = true
     [[interest]]
     name = "Few\\tsteps"
     query = '("diffusion model*" OR ti:score) AND NOT (audio OR au:"Song, Yang") cat:cs.*'

@@ -33,7 +33,7 @@ from digest.profiles.query import (
 )
 from digest.profiles.stems import numbers_of
 
-FORMAT = 1  # to be counted up when other words, or the same words otherwise, are written
+FORMAT = 2  # to be counted up when other words, or the same words otherwise, are written
 
 _KINDS = ("phrase", "author", "category", "everything", "not", "and", "or")
 _PHRASE, _AUTHOR, _CATEGORY, _EVERYTHING, _NOT, _AND, _OR = range(len(_KINDS))
@@ -121,7 +121,8 @@ def pack(compact: Compact) -> bytes:
         _edition(),
         [str(profile.cadence.frequency), *(profile.cadence.day, profile.cadence.hour)],
         profile.cadence.zone,
-        [profile.budget, str(profile.floor), str(profile.quiet_weeks), profile.trending],
+        [profile.budget, str(profile.floor), str(profile.quiet_weeks)],
+        [profile.trending, profile.revisions],
         [profile.follow_authors, profile.mute_terms, profile.mute_authors, profile.mute_categories],
         list(map(_interest, profile.interests, compact.words, compact.queries)),
     ]
@@ -134,14 +135,15 @@ def unpack(packed: bytes | None) -> Compact | None:
     line, _, numbers = (packed or b"").partition(b"\n")
     if not line.startswith(_mark()):
         return None
-    _, (frequency, day, hour), zone, few, lists, rows = json.loads(line)
-    budget, floor, quiet_weeks, trending = few
+    _, (frequency, day, hour), zone, few, (trending, revisions), lists, rows = json.loads(line)
+    budget, floor, quiet_weeks = few
     words = list(_cut(numbers, [row[-2:] for row in rows]))
     profile = Profile(
         Cadence(Frequency(frequency), day, hour, zone),
         budget,
         Floor(floor),
         QuietWeeks(quiet_weeks),
+        revisions,
         trending,
         tuple(map(_read, rows, words)),
         *map(tuple, lists),
