@@ -296,10 +296,8 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A paper for one person: the section it belongs to, a score, true reasons, best first.
-
-    `section` is an interest's name, or FOLLOWED, LIKED or one of BY_VOTES.
-    """
+    """A paper for one person: its section (an interest's name, FOLLOWED, LIKED or one of BY_VOTES),
+    a score, and true reasons, best first."""
 
     paper: Paper
     section: str

@@ -86,7 +86,7 @@ def test_words_are_numbered_as_they_were_when_profiles_were_packed() -> None:
         1876018496,
         102830302,
     ] == words.numbers.tolist()
-    assert 1 == compact.FORMAT
+    assert 2 == compact.FORMAT
 
 
 def test_a_query_that_cannot_be_read_is_an_error() -> None:
