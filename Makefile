@@ -12,6 +12,7 @@ SMALL_quality := --readers 100 --likes 3
 SMALL_match := --profiles 500 --papers 300
 SMALL_ingest := --days 10 --papers 50000
 SMALL_deliver := --letters 500 --slices 2
+SMALL_answers := --letters 20000
 SMALL_kill := --letters 150 --kills 5
 
 BIN := $(VENV)/bin

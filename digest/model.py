@@ -393,10 +393,8 @@ class LetterKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Bytes and envelope, ready for a transport. `raw` has CRLF line ends and no line over 998.
-
-    `stuffed`: it ends with a line, holds no bare CR or LF and no line that begins with a dot, so
-    that DATA takes it as it is (RFC 5321 4.5.2). Others would have to look at every byte."""
+    """Bytes and envelope, ready for a transport. `raw` has CRLF line ends and no line over 998;
+    `stuffed`: nor a line that begins with a dot, so that DATA takes it as it is."""
 
     recipient: str
     mail_from: str
@@ -441,6 +439,7 @@ class Delivery:
     text: str | None = None
     resends: int = 0  # times it was sent again after `unknown`
     relay: str | None = None  # where its body went last, or who answered last
+    changed_at: datetime | None = None  # since when it is in this state
 
 
 class Phase(StrEnum):

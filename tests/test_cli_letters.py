@@ -84,6 +84,24 @@ def test_an_edition_is_listed_with_its_papers_and_reasons(site: Site) -> None:
     assert edition["papers"][0]["reasons"][0]["words"] == "by Ilse Vandermolen, whom you follow"
 
 
+@pytest.mark.parametrize(
+    ("state", "delivered"),
+    [("queued", "open"), ("accepted", "done"), ("failed", "done_with_errors")],
+)
+def test_an_edition_and_its_pass_say_whether_the_letter_has_ended(
+    site: Site, state: str, delivered: str
+) -> None:
+    site("publish")
+    settle(site, state)
+    [edition], [pass_] = (
+        site("edition", "list", "--json").json,
+        site("edition", "passes", "--json").json,
+    )
+    assert (edition["state"], edition["delivered"]) == ("queued", delivered)
+    assert (pass_["delivered"], pass_["letters"]) == (delivered, {state: 1})
+    assert f" {delivered} " in site("edition", "passes").out
+
+
 def test_an_edition_is_shown_with_titles_and_why(site: Site) -> None:
     site("publish")
     said = site("edition", "show", 1).out

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from delivering import NOW, readers
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, event, select, update
 
+from digest.store import deliveries
 from digest.store import tables as t
 from digest.store.prepared import Among, Prepared
 
@@ -69,3 +70,17 @@ def test_sqlite_goes_to_the_rows_by_their_keys(sqlite):
         text = Prepared(select(d.key).where(Among(d.key)))._text(tx).text
         plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", {"keys": "[1]"}).all()
     assert "SEARCH deliveries USING INTEGER PRIMARY KEY" in plan[0][3]
+
+
+def test_what_was_not_accepted_is_found_by_an_index_of_its_own(sqlite):
+    asked = []
+
+    def note(connection, cursor, statement, parameters, *_):
+        asked.append((statement, parameters))
+
+    event.listen(sqlite.engine, "before_cursor_execute", note)
+    with sqlite.reading() as tx:
+        deliveries.listed(tx, 50, not_accepted=True)
+        statement, parameters = asked[-1]
+        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert "SCAN deliveries USING INDEX ix_deliveries_not_accepted" in [row[3] for row in plan]

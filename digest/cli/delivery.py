@@ -41,6 +41,7 @@ def row(delivery: Delivery) -> dict[str, Any]:
         "message_id": delivery.message_id,
         "not_before": delivery.not_before,
         "created_at": delivery.created_at,
+        "since": delivery.changed_at,
     }
 
 
@@ -64,10 +65,10 @@ def list_(
     if as_json:
         return print_json([row(delivery) for delivery in found])
     rows = (
-        [d.key, d.kind, d.recipient, d.state, d.reason, d.attempts, _reply(d), d.created_at]
+        [d.key, d.kind, d.recipient, d.state, d.reason, d.attempts, _reply(d), d.changed_at]
         for d in found
     )
-    columns = ("id", "kind", "recipient", "state", "reason", "tries", "reply", "made")
+    columns = ("id", "kind", "recipient", "state", "reason", "tries", "reply", "since")
     return table(columns, rows, "no letters like that")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from digest.cli.globals import open_app
 from digest.cli.options import LARGEST, AsJson, Limit, example, noun
-from digest.cli.output import cell, print_json, say, table
+from digest.cli.output import as_data, cell, print_json, say, table
 from digest.errors import Refused
 from digest.model import EditionState
 
@@ -23,8 +24,10 @@ app = noun(
 )
 
 
-def row(edition: Edition) -> dict[str, Any]:
-    """An edition in the shape that scripts rely on."""
+def row(edition: Edition, delivery: Delivery | None = None) -> dict[str, Any]:
+    """An edition in the shape that scripts rely on; `delivery`: its letter's."""
+    from digest.store import passes
+
     return {
         "id": edition.key,
         "subscriber": edition.subscriber,
@@ -32,6 +35,7 @@ def row(edition: Edition) -> dict[str, Any]:
         "until": edition.window.until,
         "state": edition.state,
         "reason": edition.reason,
+        "delivered": passes.of(delivery),
         "papers": [_paper_row(paper) for paper in edition.content.papers],
         "considered": edition.content.considered,
         "near": edition.content.near,
@@ -68,15 +72,16 @@ def list_(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Editions, newest first: queued, or skipped and why."""
+    """Editions, newest first: queued, or skipped and why; and how it stands with their letters."""
     from digest.cli.subscriber import person
-    from digest.store import editions
+    from digest.store import deliveries, editions, passes
 
     with open_app().db.reading() as tx:
         key = person(tx, subscriber).key if subscriber else None
         found = editions.listed(tx, limit, key)
+        letters = deliveries.of_editions(tx, [edition.key for edition in found])
     if as_json:
-        return print_json([row(edition) for edition in found])
+        return print_json([row(edition, letters.get(edition.key)) for edition in found])
     rows = (
         [
             e.key,
@@ -84,11 +89,12 @@ def list_(
             e.window.since,
             e.window.until,
             e.reason or e.state,
+            passes.of(letters.get(e.key)),
             len(e.content.papers),
         ]
         for e in found
     )
-    columns = ("id", "subscriber", "since", "until", "state", "papers")
+    columns = ("id", "subscriber", "since", "until", "state", "letter", "papers")
     return table(columns, rows, "no editions yet; `digest publish` makes those that are due")
 
 
@@ -98,20 +104,21 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One edition: its window, its papers, and why each is there."""
-    from digest.store import editions, papers
+    from digest.store import deliveries, editions, papers
 
     with open_app().db.reading() as tx:
         found = editions.get(tx, edition)
         if found is None:
             raise Refused(f"no edition {edition}; see `digest edition list`")
         texts = papers.pinned(tx, found.content.pins)
+        letter = deliveries.of_editions(tx, [edition]).get(edition)
     if as_json:
-        return print_json(row(found))
-    _print(found, texts)
+        return print_json(row(found, letter))
+    _print(found, letter, texts)
     return None
 
 
-def _print(found: Edition, texts: Any) -> None:
+def _print(found: Edition, letter: Delivery | None, texts: Any) -> None:
     from digest.render import why_words
 
     window = found.window
@@ -119,10 +126,32 @@ def _print(found: Edition, texts: Any) -> None:
         f"Edition {found.key} for {found.subscriber}, {cell(window.since)} to "
         f"{cell(window.until)}: {found.reason or found.state}"
     )
+    if letter is not None:
+        say(f"Its letter is delivery {letter.key}: {letter.state}")
     for number, paper in enumerate(found.content.papers, 1):
         text = texts.get((paper.id, paper.revision))
         say(f"{number:3}. {text.title if text else paper.id}")
         say(f"     {paper.id} · {paper.section} · {why_words(paper.reasons)}")
+
+
+@app.command("passes", epilog=example("digest edition passes", "digest edition passes --json"))
+def passes_(limit: Limit = 50, as_json: AsJson = False) -> None:
+    """What each pass of publishing made, newest first, and whether all its letters have ended."""
+    from digest.store import passes
+
+    with open_app().db.reading() as tx:
+        found = passes.passes(tx, limit)
+    if as_json:
+        return print_json(as_data(found))
+    rows = (
+        [p.made_at, p.editions, p.skipped, p.delivered, ", ".join(_counted(p.letters))]
+        for p in found
+    )
+    return table(("made", "editions", "skipped", "delivered", "letters"), rows, "no editions yet")
+
+
+def _counted(letters: Mapping[str, int]) -> list[str]:
+    return [f"{n} {state}" for state, n in sorted(letters.items())]
 
 
 @app.command(

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -210,7 +211,7 @@ editions = Table(
     Column("until", Utc, nullable=False),
     Column("state", String, nullable=False),
     Column("reason", String),
-    Column("made_at", Utc, nullable=False),
+    Column("made_at", Utc, nullable=False, index=True),
     Column("next_due", Utc),
     Column("content", JSON, nullable=False),
     UniqueConstraint("subscriber", "until"),
@@ -224,6 +225,7 @@ received = Table(  # a work reaches a reader at most once, ever
     _ref("edition", "editions.key", index=True),
     PrimaryKeyConstraint("subscriber", "paper"),
 )
+NOT_ACCEPTED = text("state <> 'accepted'")  # as a question must say it, to be answered by its index
 deliveries = Table(  # outbox and queue at once
     "deliveries",
     metadata,
@@ -248,6 +250,12 @@ deliveries = Table(  # outbox and queue at once
     Column("text", Text),
     Column("changed_at", Utc, nullable=False),
     Index(None, "state", "not_before"),
+    Index(
+        "ix_deliveries_not_accepted",
+        "key",
+        sqlite_where=NOT_ACCEPTED,
+        postgresql_where=NOT_ACCEPTED,
+    ),
     sqlite_autoincrement=True,
 )
 attempts = Table(

@@ -65,13 +65,15 @@ def listed(
     subscriber: int | None = None,
 ) -> list[Delivery]:
     """Letters, newest first; limit 0 is all."""
-    question = select(t.deliveries).order_by(d.key.desc()).limit(limit or None)
+    keys = select(d.key).order_by(d.key.desc()).limit(limit or None)
     if state is not None:
-        question = question.where(d.state == state)
+        keys = keys.where(d.state == state)
     if not_accepted:
-        question = question.where(d.state != DeliveryState.ACCEPTED)
+        keys = keys.where(t.NOT_ACCEPTED)
     if subscriber is not None:
-        question = question.where(d.subscriber == subscriber)
+        keys = keys.where(d.subscriber == subscriber)
+    # Keys first, which an index alone answers; then the few rows.
+    question = select(t.deliveries).where(d.key.in_(keys)).order_by(d.key.desc())
     return [delivery_of(row) for row in tx.execute(question)]
 
 

@@ -53,4 +53,5 @@ def delivery_of(row: Row, state: DeliveryState | None = None, token: str | None 
         text=row.text,
         resends=row.resends,
         relay=row.relay,
+        changed_at=row.changed_at,
     )
