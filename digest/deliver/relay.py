@@ -200,4 +200,6 @@ def _full(outcome: Outcome) -> bool:
 def trouble_word(outcome: Outcome) -> str:
     if outcome.kind is OutcomeKind.UNKNOWN:
         return "no_reply"
-    return "relay_full" if _full(outcome) else why_returned(outcome)
+    if outcome.kind is OutcomeKind.DEFERRED and _full(outcome):
+        return "relay_full"
+    return why_returned(outcome)
