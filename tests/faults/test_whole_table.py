@@ -5,6 +5,7 @@ a while, its lanes)."""
 from __future__ import annotations
 
 import asyncio
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from certificates import certificate
 from delivering import NOW, SHORT, letter, readers, row, work
-from scripted_relay import CUT, HANG, PAUSE, ScriptedRelay
+from scripted_relay import CUT, HANG, OFFERED, PAUSE, ScriptedRelay
 
 from digest.deliver import Policy, RelayState, Route, Routes
 from digest.model import DeliveryState
@@ -130,9 +131,10 @@ TABLE = {
 }
 
 
-def settled(db, case: Case, folder) -> Routes:
-    """One letter's run against a relay that does this."""
-    says, options = dict(case.says), dict(case.relay_options)
+def settled(db, case: Case, folder, more: tuple[str, ...]) -> Routes:
+    """One letter's run against a relay that does this, and offers more."""
+    says, options = deepcopy(case.says), dict(case.relay_options)
+    options["offered"] = options.get("offered", OFFERED) + more
     listen, wanted = says.pop("listen", True), case.hop.get("security")
     if wanted and "STARTTLS" not in case.words:
         context = certificate(folder, **says.pop("certificate", {}))
@@ -152,10 +154,11 @@ def settled(db, case: Case, folder) -> Routes:
     return asyncio.run(go())
 
 
+@pytest.mark.parametrize("more", [(), ("PIPELINING",)], ids=["", "pipelined"])
 @pytest.mark.parametrize("case", TABLE.values(), ids=TABLE)
-def test_the_letter_and_the_relay_after(sqlite, tmp_path, case):
+def test_the_letter_and_the_relay_after(sqlite, tmp_path, case, more):
     readers(sqlite, ADA)
-    state = settled(sqlite, case, tmp_path).routes[0].state
+    state = settled(sqlite, case, tmp_path, more).routes[0].state
     found = row(sqlite, ADA)
     minutes = (found.not_before - NOW) / MINUTE if found.state is QUEUED else None
     assert (found.state, found.reason, found.attempts, minutes) == case.letter
