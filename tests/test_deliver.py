@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.event import listen
 
 from digest.deliver import Policy, Routes
+from digest.deliver.recorder import Recorder
 from digest.errors import Broken
 from digest.model import (
     Cadence,
@@ -585,18 +586,21 @@ def test_a_database_that_locks_up_before_the_body_stops_the_body(sqlite):
     assert (relay.bodies, state(sqlite)[0]) == ([], DeliveryState.LEASED)
 
 
-def test_an_outcome_that_could_not_be_written_is_tried_once_more(sqlite):
+def test_an_outcome_that_could_not_be_written_is_tried_once_more(sqlite, monkeypatch):
     readers(sqlite, ADA)
-    lock = sqlite3.connect(
-        sqlite.engine.url.database, isolation_level=None, check_same_thread=False
-    )
+    lock = sqlite3.connect(sqlite.engine.url.database, isolation_level=None)
+    fail = Recorder._fail
 
-    async def lock_a_while() -> str:
+    async def lock_up() -> str:
         lock.execute("BEGIN IMMEDIATE")
-        threading.Timer(0.15, lock.execute, ["ROLLBACK"]).start()
         return ""
 
-    said, _ = broken_runs(sqlite.engine.url.database, {"dot": lock_a_while})
+    def fail_and_let_go(*given) -> None:
+        fail(*given)
+        lock.execute("ROLLBACK")
+
+    monkeypatch.setattr(Recorder, "_fail", fail_and_let_go)
+    said, _ = broken_runs(sqlite.engine.url.database, {"dot": lock_up})
     lock.close()
     assert "locked" in said
     assert state(sqlite)[0] is ACCEPTED

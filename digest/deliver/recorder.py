@@ -135,7 +135,8 @@ class Recorder:
         pairs: Sequence[tuple[int, str]],
     ) -> None:
         for item in owed:
-            self.marked.pop(item.key, None)
+            if self.marked.get(item.key) == item.token:
+                del self.marked[item.key]
         self.marked.update(pair for pair in pairs if pair[0] in go)
         if settled:
             self._written([item for item in owed if item.key in settled])

@@ -93,7 +93,7 @@ class _Run:
         self._recorder = Recorder(desk.db, desk.now, self._written)
         self._backlog = Backlog(routes.domains, desk.policy.batch, time.monotonic)
         self._held: dict[int, Due] = {}
-        self._bodies: dict[int, str] = {}  # keys whose body was let go, and by which relay
+        self._bodies: dict[tuple[int, str], str] = {}  # bodies let go: by which relay
         self._returns: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
         self._empty = asyncio.Event()
@@ -237,7 +237,7 @@ class _Run:
             if self._over():
                 return False
             if await self._recorder.may_go(due.key, due.token, route.name):
-                self._bodies[due.key] = route.name
+                self._bodies[due.key, due.token] = route.name
                 return True
             return False
 
@@ -248,7 +248,7 @@ class _Run:
             pass  # the database, in before_body: the run ends, the lease decides
         except Exception as error:  # a transport's own fault must not stop the queue for ever
             log.exception("transport %s", route.name)
-            outcome = _raised(error, due.key in self._bodies)
+            outcome = _raised(error, (due.key, due.token) in self._bodies)
         finally:
             route.state.left()
             route.idle.append(lane)
@@ -280,8 +280,9 @@ class _Run:
         self._forget(due)
 
     def _forget(self, due: Due) -> None:
-        del self._held[due.key]
-        self._bodies.pop(due.key, None)
+        if self._held.get(due.key) is due:  # or a newer lease of ours has it by now
+            del self._held[due.key]
+        self._bodies.pop((due.key, due.token), None)
         self._desk.done(due)
         if not self._held:
             self._empty.set()
@@ -305,7 +306,9 @@ class _Run:
             await asyncio.sleep(POLL)
             if self._over():
                 self._empty.set()  # nobody waits for letters that stay in hand
+                self._backlog.close()  # nor for their turn
         self._empty.set()
+        self._backlog.close()
         await asyncio.sleep(self._desk.policy.grace)
         for lane in self._lanes:
             lane.cancel()
@@ -337,7 +340,7 @@ class _Run:
     async def _wind_up(self, recording: asyncio.Task[None]) -> None:
         """Write what is owed; give back what was not started; say what cannot be known."""
         for due in list(self._held.values()):
-            if due.key in self._recorder.marked:
+            if self._recorder.marked.get(due.key) == due.token:
                 self._settle(due, self._cut_off(due))
         try:
             await self._recorder.close()
@@ -350,14 +353,14 @@ class _Run:
 
     def _cut_off(self, due: Due) -> Settlement:
         """A letter that was marked as going out when its lane was cut."""
-        if due.key in self._bodies:
+        if (due.key, due.token) in self._bodies:
             kind, text = OutcomeKind.UNKNOWN, "we stopped before the relay answered"
         else:
             kind, text = OutcomeKind.RETURNED, "we stopped before the body"
         outcome = Outcome(kind, Phase.BODY, None, None, text)
         now, policy = self._desk.now(), self._desk.policy
         decided = decide(outcome, due.delivery, now, self._jitter, policy)
-        return replace(decided, relay=self._bodies.get(due.key))
+        return replace(decided, relay=self._bodies.get((due.key, due.token)))
 
 
 def _unheard(outcome: Outcome) -> bool:

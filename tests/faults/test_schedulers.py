@@ -33,7 +33,7 @@ def site(url: str, port: int) -> App:
         database={"url": url},
         secret_key="s" * 40,
     )
-    return App(settings, held_clock(NOW + HOUR))
+    return App(settings, held_clock(NOW))
 
 
 def due(app: App) -> None:
@@ -71,16 +71,20 @@ def keep_sending(url: str, port: int, stop: threading.Event) -> None:
     app.close()
 
 
-def kill_again_and_again(app: App, relay: Counting) -> int:
-    """Each after some more letters: how many had not ended by themselves."""
-    killed = 0
-    for _ in range(KILLS):
-        started, enough = worker(app.db, relay.port), len(relay.bodies) + PEOPLE // (2 * KILLS)
-        while len(relay.bodies) < enough and started.is_alive():
-            time.sleep(0.002)
-        killed += started.is_alive()
-        kill(started)
-    return killed
+def deliveries_due(app: App) -> int:
+    with app.db.reading() as tx:
+        return deliveries.due_count(tx, app.clock())
+
+
+def kill_with_letters_in_hand(app: App, relay: Counting) -> bool:
+    """A worker that holds leases dies. False: there was nothing left for it."""
+    started = worker(app.db, relay.port)
+    held = False
+    while started.is_alive() and not held:
+        with app.db.reading() as tx:
+            held = any(f"/{started.pid}/" in owner for owner in deliveries.owners(tx))
+    kill(started)
+    return held
 
 
 @pytest.mark.postgres
@@ -90,8 +94,11 @@ def test_two_schedulers_and_three_workers_one_of_which_is_killed(postgres_url):
         app = site(url, relay.port)
         due(app)
         made = [pool.submit(schedule, url, relay.port) for _ in range(2)]
+        while not made[0].done() and not deliveries_due(app):
+            time.sleep(0.002)
+        killed = kill_with_letters_in_hand(app, relay)  # before others have a chance
         sending = [pool.submit(keep_sending, url, relay.port, stop) for _ in range(2)]
-        killed = kill_again_and_again(app, relay)
+        killed += sum(kill_with_letters_in_hand(app, relay) for _ in range(KILLS))
         made = [one.result() for one in made]
         stop.set()
         for one in sending:
