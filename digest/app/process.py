@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import os
 from functools import cache
+from typing import TYPE_CHECKING
 
-from digest.matching import Matcher
+if TYPE_CHECKING:
+    from digest.matching.lexical import LexicalMatcher
 
 
 @cache
-def the_matcher() -> Matcher:
+def the_matcher() -> LexicalMatcher:
     """One for the process: it remembers what texts hold, whichever App asks."""
     from digest.matching.lexical import LexicalMatcher  # numpy and scipy: only where needed
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, seeds, subscribe
+from digest.app import learning
 from digest.app.plugins import build_source, source_spec, spec_of
 from digest.app.process import calm_gc, cores, the_matcher
 from digest.app.secret import embedded_database, kept_secret, new_token, secret_file
@@ -48,6 +50,7 @@ from digest.store.people import Due
 from digest.transports import Transport
 
 if TYPE_CHECKING:
+    from digest.matching.heldout import Check
     from digest.transports.dkim import Signer
 
 Clock = Callable[[], datetime]
@@ -86,6 +89,7 @@ class App:
         self.settings = settings
         self.clock = clock
         self.network = network
+        self._map = learning.MapAtHand()
 
     # -------------------------------------------------------------- parts
 
@@ -161,9 +165,12 @@ class App:
             raise ConfigError([fault], subject=named)
         return folder
 
-    @cached_property
+    @property
     def matcher(self) -> Matcher:
-        return the_matcher()
+        """With the collaborative map as it was learnt last."""
+        matcher = the_matcher()
+        matcher.taste = self._map.current(self.db)
+        return matcher
 
     @cached_property
     def post(self) -> subscribe.Post:
@@ -231,7 +238,7 @@ class App:
     def _message_id(self, kind: str, value: str) -> str:
         return self.links.message_id(kind, value, self.mail_domain)
 
-    @cached_property
+    @property
     def press(self) -> Press:
         """What making editions needs."""
         return Press(self.db, self.matcher, self.links, self.mail_domain)
@@ -242,6 +249,16 @@ class App:
         share: publish.Share = publish.ALONE,
     ) -> Published:
         return publish.publish(self.press, self.clock(), on_progress, share)
+
+    def train(self) -> Check:
+        """Learn what readers of the same papers like, if the check says that it helps."""
+        from digest import training
+
+        return training.train(self.db, self.clock())
+
+    def train_apart(self, stop: threading.Event) -> str:
+        """The same once a week in a process of its own; what the check found, or ""."""
+        return learning.train_apart(self.settings, self.db, self.clock(), stop)
 
     async def deliver(
         self, stop: Flag | None = None, on_progress: Progress | None = None

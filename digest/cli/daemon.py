@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 INGEST, PUBLISH = 900.0, 60.0  # seconds between the starts of two passes
 BOUNCES = 300.0
+TRAIN = 3600.0  # between looks whether a week has gone
 LOOK, DELIVER = 1.0, 10.0  # between looks for due letters; between passes where none was seen
 SITE_GRACE, WORK_GRACE = 3.0, 11.0  # seconds to finish in after SIGTERM: 15 in all
 log = logging.getLogger("digest.serve")
@@ -52,6 +53,7 @@ def ticks(app: App) -> dict[str, Tick]:
         "ingest": Tick(INGEST, _until_stopped(app.ingest, "ingest")),
         "publish": Tick(PUBLISH, lambda stop: _publish(app)),
         "deliver": Tick(LOOK, _when_due(app)),
+        "train": Tick(TRAIN, lambda stop: _train(app, stop)),
     }
     if doors.has_mailboxes(app.settings):
         jobs["bounces"] = Tick(BOUNCES, lambda stop: _take_what_came_back(app))
@@ -91,6 +93,11 @@ def _publish(app: App) -> None:
     made = app.publish()
     if made.queued or made.skipped:
         log.info("published %d editions, skipped %s", made.queued, dict(made.skipped))
+
+
+def _train(app: App, stop: threading.Event) -> None:
+    if found := app.train_apart(stop):
+        log.info("learnt from readers: %s", found)
 
 
 def _when_due(app: App) -> Callable[[threading.Event], None]:

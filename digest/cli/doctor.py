@@ -251,6 +251,22 @@ def _work(app: App) -> Iterator[Finding]:
         yield Finding("work", FINE, "nothing is overdue")
 
 
+def _map(app: App) -> Iterator[Finding]:
+    from digest.store import models
+
+    now = app.clock()
+    with app.db.reading() as tx:
+        kept = models.latest(tx, models.MAP)
+        due = models.is_due(tx, models.MAP, now - models.EVERY)
+    if kept is None:
+        yield Finding("map", FINE, "nothing was learnt from readers yet: `digest train`, or serve")
+        return
+    used = "used" if kept.checked["helps"] else "not used"
+    said = f"learnt {cell(kept.made_at)}, {used}: {kept.checked['why']}"
+    fix = "run `digest train` weekly, or `digest serve`" if due else ""
+    yield Finding("map", ODD if due else FINE, said, fix)
+
+
 PARTS: dict[str, Look] = {
     "configuration": _configuration,
     "database": _database,
@@ -262,6 +278,7 @@ PARTS: dict[str, Look] = {
     "relay": _relay,
     "sources": _sources,
     "work": _work,
+    "map": _map,
 }
 
 COMMANDS = (Command("doctor", doctor, example("digest doctor", "digest doctor --json")),)

@@ -47,6 +47,22 @@ def stoppable() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(name)
 
 
+# ------------------------------------------------------------------ train
+
+
+def train(as_json: AsJson = False) -> None:
+    """Learn what readers of the same papers like. `serve` does it once a week by itself.
+
+    A map is kept only where it ranks held-out papers better; letters go on without one.
+    """
+    app = open_app()
+    check = app.train()
+    if as_json:
+        print_json(check)
+    else:
+        say(f"the collaborative map is {'used' if check.helps else 'not used'}: {check.why}")
+
+
 # ------------------------------------------------------------------ ingest
 
 
@@ -207,6 +223,7 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None
 
 
 COMMANDS = (
+    Command("train", train, example("digest train", "digest train --json")),
     Command("run", run, example("digest run", "digest run --now 2026-03-02T08:00:00Z --json")),
     Command("ingest", ingest, example("digest ingest", "digest ingest arxiv-ml hf --json")),
     Command("publish", publish, example("digest publish --json")),

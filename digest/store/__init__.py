@@ -3,7 +3,17 @@
 with db.reading() as tx: ...    with db.writing() as tx: ...    (short: no network, no CPU work)
 """
 
-from digest.store import deliveries, editions, papers, people, reports, sources
+from digest.store import deliveries, editions, models, papers, people, reports, sources
 from digest.store.database import Database, Tx
 
-__all__ = ["Database", "Tx", "deliveries", "editions", "papers", "people", "reports", "sources"]
+__all__ = [
+    "Database",
+    "Tx",
+    "deliveries",
+    "editions",
+    "models",
+    "papers",
+    "people",
+    "reports",
+    "sources",
+]

@@ -185,6 +185,17 @@ def count_due(tx: Tx, now: datetime) -> int:
     return tx.execute(select(func.count()).select_from(t.subscribers).where(ready)).scalar_one()
 
 
+def libraries(tx: Tx, after_key: int, limit: int) -> list[tuple[int, dict[str, Any], Feedback]]:
+    """(key, profile as plain data, feedback) of the next people by key who get letters."""
+    p = t.profiles.c
+    joined = t.subscribers.outerjoin(t.profiles, p.subscriber == s.key)
+    question = select(s.key, p.document).select_from(joined)
+    live = and_(s.state.in_(LIVE), s.key > after_key)
+    rows = tx.execute(question.where(live).order_by(s.key).limit(limit)).all()
+    said = feedback(tx, [row.key for row in rows])
+    return [(row.key, row.document or {}, said.get(row.key, Feedback())) for row in rows]
+
+
 def feedback(tx: Tx, keys: Collection[int]) -> dict[int, Feedback]:
     """What each of these people said of papers, oldest first."""
     r = t.ratings.c

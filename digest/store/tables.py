@@ -200,6 +200,15 @@ suppressions = Table(
     Column("at", Utc, nullable=False),
 )
 
+models = Table(  # what was learnt from all readers; none of it is anybody's
+    "models",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("made_at", Utc, nullable=False),
+    Column("checked", JSON, nullable=False),  # what the held-out check found
+    Column("data", LargeBinary),  # none: it would not help
+)
+
 # ------------------------------------------------------------------ editions and deliveries
 
 editions = Table(
