@@ -67,6 +67,11 @@ def gather(
             tx.exec_driver_sql(statement, names)
 
 
+def gather_at(url: str, people: int, contents: Sequence[Content], now: datetime) -> None:
+    """`gather` as a job for another process."""
+    gather(Database(url), people, contents, now)
+
+
 def end(db: Database, ends: Sequence[Mapping[str, Any]]) -> None:
     """Of every so many letters one ended so; each letter was tried once."""
     with db.writing() as tx:

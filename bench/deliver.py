@@ -31,8 +31,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -243,15 +245,17 @@ def flat(args: argparse.Namespace, app: App) -> dict[str, Any]:
     known = papers(SHELF)
     import_papers(app.db, [json.dumps(paper) for paper in known], app.clock())
     chance = random.Random(1)
-    crowd.gather(app.db, args.flat, [content(chance, known, args.papers) for _ in range(500)], NOW)
-    app.db.dispose()
+    contents = [content(chance, known, args.papers) for _ in range(500)]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:  # and its memory
+        other.submit(crowd.gather_at, app.db.url, args.flat, contents, NOW).result()
     marks = {10**power: 0 for power in range(4, 10) if 10**power <= args.flat} | {args.flat: 0}
     waiting = sorted(marks, reverse=True)
     begun, cpu = time.monotonic(), time.process_time()
 
     def tell(counts: Mapping[str, int]) -> None:
         if waiting and counts["accepted"] >= waiting[-1]:
-            marks[waiting.pop()] = memory()
+            marks[waiting[-1]] = memory()
+            print(f"{waiting.pop():,} letters: {memory()} MB", file=sys.stderr)
 
     counts = asyncio.run(app.deliver(on_progress=tell))
     assert counts == {"accepted": args.flat}, counts

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -48,23 +49,24 @@ NOW = BEGIN + timedelta(days=7, hours=9)
 
 def papers(number: int) -> list[dict[str, Any]]:
     """Real arXiv records, in the shape that `digest paper import` takes."""
-    found = []
+    return list(islice(_papers(), number))
+
+
+def _papers() -> Iterator[dict[str, Any]]:
+    found = count()
     for path in sorted((sinks.shared() / "data" / "arxiv").glob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for line in file:
                 row = json.loads(line)
-                found.append(
-                    {
-                        "id": f"arxiv:{row['id']}",
-                        "title": row["title"],
-                        "abstract": row["abstract"],
-                        "authors": row["authors"],
-                        "categories": row["cats"],
-                        "date": row["date"],
-                        "signals": {"upvotes": len(found) % 40},
-                    }
-                )
-    return found[:number]
+                yield {
+                    "id": f"arxiv:{row['id']}",
+                    "title": row["title"],
+                    "abstract": row["abstract"],
+                    "authors": row["authors"],
+                    "categories": row["cats"],
+                    "date": row["date"],
+                    "signals": {"upvotes": next(found) % 40},
+                }
 
 
 def profiles(number: int, known: list[dict[str, Any]], seed: int = 7) -> Iterator[dict[str, Any]]:

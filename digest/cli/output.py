@@ -108,11 +108,18 @@ def progress(what: str) -> Iterator[Progress]:
         return
     from rich import progress as bars
     from rich.console import Console
+    from rich.text import Text
+
+    class Rate(bars.ProgressColumn):
+        def render(self, task: bars.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f}/s" if speed else "-/s")
 
     columns = [
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
+        Rate(),
         bars.TimeRemainingColumn(),
     ]
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:

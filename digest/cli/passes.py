@@ -206,9 +206,18 @@ async def _run(app: App) -> Pass:
         reports = await _unless(stop, _ingest(app, ())) or ()
         if stop.is_set():
             return Pass(reports, Published(), {})
+        most = _most_letters(app)
         with progress("letters") as tell:
-            ended = app.publish_and_deliver(stop, lambda counts: tell(sum(counts.values()), 0))
+            ended = app.publish_and_deliver(stop, lambda counts: tell(sum(counts.values()), most))
             return Pass(reports, *await ended)
+
+
+def _most_letters(app: App) -> int:
+    """Letters that are due, and one for everybody whose window has closed: some will be skipped."""
+    from digest.store import deliveries, people
+
+    with app.db.reading() as tx:
+        return deliveries.due_count(tx, app.clock()) + people.count_due(tx, app.clock())
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
