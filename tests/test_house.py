@@ -267,3 +267,12 @@ def entry_points() -> list[str]:
 def test_every_entry_point_leads_somewhere(target: str) -> None:
     module, _, name = target.partition(":")
     assert callable(getattr(import_module(module), name))
+
+
+def test_every_migration_follows_the_one_before_it() -> None:
+    """Two that were made side by side would leave a database with two heads."""
+    files = sorted((ROOT / "alembic" / "versions").glob("*.py"))
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    found = [re.findall(r"^(?:down_)?revision = (?:None|\"(\d+)\")", text, re.M) for text in texts]
+    expected = [[f"{n:04}", f"{n - 1:04}" if n > 1 else ""] for n in range(1, len(files) + 1)]
+    assert found == expected
