@@ -48,6 +48,7 @@ class FateKind(StrEnum):
     BEFORE_FIRST_WINDOW = "before_first_window"
     OVER_BUDGET = "over_budget"
     MUTED = "muted"
+    KNOWN = "known"  # a seed of theirs, or rated: no news to them
     NOT_GOOD_ENOUGH = "not_good_enough"  # below the floor, or no interest asks for it
     SKIPPED = "skipped"  # the whole edition was, or will be, for the reason named
 
@@ -217,6 +218,9 @@ def _ranked(stands: Standing | None, paper: Paper, where: str, edition: int | No
     for rank, match in enumerate(matches, 1):
         if match.paper.id == paper.id:
             return _over_budget(stands.profile, match, rank, where, edition)
+    if paper.id in stands.known:
+        words = f"not in {where}: it is known to them, as a seed or by their thumbs"
+        return Fate(FateKind.KNOWN, words, edition=edition)
     if muted := next(_mutes(stands.profile, paper), None):
         return Fate(FateKind.MUTED, f"not in {where}: the profile mutes {muted}", edition=edition)
     return _too_far(stands, paper, where, edition)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from commanding import ADA, HOUR, MONDAY, SAMPLE, Site, with_ada, with_papers
 
-from digest.model import LIKED
 from digest.store import Database, people
 
 DAY = 24 * HOUR
@@ -282,13 +281,12 @@ def test_simulate_shows_the_letters_themselves(lived: Site, format_: str, sign: 
 def test_a_simulated_person_has_said_what_they_like(lived: Site) -> None:
     def papers() -> list[str]:
         made = lived("profile", "simulate", ADA, "--weeks", 2, "--json").json
-        return [paper["section"] for edition in made for paper in edition["papers"]]
+        return [paper["id"] for edition in made for paper in edition["papers"]]
 
     before = papers()
-    bread = "arxiv:9912.04593"
-    lived("profile", "like", ADA, bread)
-    assert LIKED not in before
-    assert LIKED in papers()
+    lived("profile", "like", ADA, PAPER)
+    assert PAPER in before
+    assert PAPER not in papers()  # it is no news any more
 
 
 def test_letters_in_an_unknown_format_are_refused(site: Site) -> None:

@@ -346,6 +346,29 @@ def test_papers_that_say_nearly_the_same_are_twins(
     assert ({"a": {"b"}, "b": {"a"}} if are else {}) == found
 
 
+def test_a_paper_with_few_votes_is_not_called_trending() -> None:
+    few = [replace(LASERS, signals={"upvotes": 4.0}), replace(BEES, signals={"upvotes": 5.0})]
+    assert ["p:bees"] == ids(rank("", popular=few))
+
+
+def test_a_trending_paper_near_an_interest_says_by_what_words() -> None:
+    text = (
+        '[[interest]]\nname = "A"\nterms = ["foraging of nectar collectors"]\nquery = "ants bees"'
+    )
+    found = rank(text, popular=[BEES]).matches
+    assert [TRENDING] == [match.section for match in found]
+    assert {"votes", "term"} == {kind for kind, _, _ in why(found[0])}
+
+
+@pytest.mark.parametrize("said", ["seeds", "likes", "dislikes"])
+def test_what_a_reader_named_or_rated_is_no_news_to_them(said: str) -> None:
+    seeds = 'seeds = ["p:ants"]' if said == "seeds" else ""
+    text = f'[[interest]]\nname = "All"\nquery = "*"\n{seeds}\n[follow]\nauthors = ["D. M. Gordon"]'
+    feedback = Feedback(**{said: ("p:ants",)}) if said != "seeds" else Feedback()
+    found = rank(text, feedback=feedback, known=TODAY)
+    assert {"p:bees", "p:slime", "p:lasers"} == {*ids(found)}
+
+
 def test_who_wants_no_trending_papers_gets_none() -> None:
     assert [] == ids(rank("trending = 0", popular=[BEES, SLIME]))
 
@@ -355,14 +378,14 @@ def test_a_trending_paper_that_an_interest_has_is_not_shown_twice() -> None:
     assert {"p:bees": "A"} == sections(found)
 
 
-def test_a_trending_paper_may_be_older_than_the_window() -> None:
+def test_a_trending_paper_may_be_older_than_the_window_and_not_younger() -> None:
     day = datetime(2025, 9, 8, tzinfo=UTC)
     week = Window(day - timedelta(days=7), day)
     stored = [replace(BEES, first_seen=day - timedelta(days=9))]
     stored += [replace(ANTS, first_seen=day - timedelta(days=1)), replace(SLIME, first_seen=day)]
     text = '[[interest]]\nname = "A"\nterms = ["foraging", "slime"]'
     found = rank(text, stored, stored, window=week)
-    assert {"p:ants": "A", "p:bees": TRENDING, "p:slime": TRENDING} == sections(found)
+    assert {"p:ants": "A", "p:bees": TRENDING} == sections(found)
     assert 1 == found.considered
 
 

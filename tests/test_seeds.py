@@ -18,7 +18,7 @@ from digest import ingest, subscribe
 from digest import seeds as seeking
 from digest.app import App, held_clock
 from digest.config import load
-from digest.errors import Refused
+from digest.explain import FateKind
 from digest.links import Links
 from digest.matching.lexical import LexicalMatcher
 from digest.model import Announce, Fetched, Listing, Verdict, Window
@@ -109,12 +109,16 @@ def test_readers_learn_from_it_at_once(sqlite: Database) -> None:
     assert (near.id, [reason.what for reason in near.reasons]) == ("arxiv:2603.00001", [OLD])
 
 
-def test_once_a_source_announces_it_it_is_new(db: Database) -> None:
+def test_once_a_source_announces_it_it_is_new_to_all_but_who_named_it(db: Database) -> None:
     join(db, "arxiv:2603.00001")
+    ben = join(db, email="ben@example.org")
     seek(db, Library("arxiv:2603.00001"), BEGIN + HOUR)
     done = remember(db, BEGIN + DAY, work("arxiv:2603.00001"))
     assert (done.new, done.new_ids) == (1, ("arxiv:2603.00001",))
     assert sent(db, BEGIN + WEEK) == {"arxiv:2603.00001"}
+    with db.reading() as tx:
+        got = {edition.subscriber for edition in editions.listed(tx) if edition.content.papers}
+    assert got == {ben.email}
 
 
 def test_it_is_new_once_only(sqlite: Database) -> None:
@@ -403,5 +407,4 @@ def test_ingest_fetches_seeds_and_explain_says_that_no_source_announced_them(app
     run(app.ingest())
     with app.db.reading() as tx:
         assert papers.find(tx, [OLD])[OLD].title == "Paper 2303.01469"
-    with pytest.raises(Refused, match="never announced"):
-        app.explain("ada@example.org", OLD)
+    assert app.explain("ada@example.org", OLD).kind is FateKind.NOT_INGESTED

@@ -13,6 +13,7 @@ from digest.matching.collaborative import CollaborativeMap
 from digest.matching.meeting import WORTH, Pace
 from digest.matching.picking import (
     FOLLOW,
+    LEAST_VOTES,
     POPULAR,
     Pick,
     Picked,
@@ -83,7 +84,7 @@ class LexicalPrepared:
     ) -> None:
         self._pace = pace
         fresh = {paper.id: paper for paper in papers}
-        popular = {paper.id: paper for paper in trending if votes(paper) > 0}
+        popular = {paper.id: paper for paper in trending if votes(paper) >= LEAST_VOTES}
         there = list({**popular, **fresh}.values())
         there.sort(key=lambda paper: paper.id not in fresh)  # the window's own first
         place = {paper.id: i for i, paper in enumerate(there)}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digest.matching.meeting import Papers, Scores
-from digest.matching.scoring import FLOORS, JUST_BELOW, NEAR, Flags, flags, floor_of
+from digest.matching.scoring import FLOORS, JUST_BELOW, Flags, flags, floor_of
 from digest.matching.space import Space
 from digest.matching.wishes import Asked, Wish
 from digest.model import Floor, Paper, Window
@@ -20,6 +20,7 @@ FOLLOW, POPULAR = -1, -2  # in place of a wish
 SLACK = 6  # more than the budget or a quota: some may have been sent, or be alike
 SURE_BONUS, MAYBE_BONUS = 30.0, 6.0  # z of being by somebody the reader follows
 WINDOWS = 1_000  # kept, one byte a paper each
+LEAST_VOTES = 5  # from which a paper may be called trending
 HALF = 6.0  # the z that is shown as a score of 0.5: the normal floor
 NUDGE = 0.01  # of z for each e-fold of votes: between equals the popular one goes first
 
@@ -54,6 +55,7 @@ class Picker:
         self._nudge = (NUDGE * self._votes).astype(np.float32)
         self._seen = [paper.first_seen for paper in shelf.papers]
         self._windows: dict[Window | None, Flags] = {}
+        self._ends: dict[datetime, Flags] = {}
         self._all = np.ones(self._number, bool)
 
     def pick(self, asked: Asked, papers: Papers, z: Scores) -> Picked:
@@ -104,6 +106,17 @@ class Picker:
             inside[self._fresh :] = False
             self._windows[window] = inside
         return self._windows[window]
+
+    def _by_then(self, window: Window | None) -> Flags:
+        """What had been seen when a window closed: a letter tells of nothing that came later."""
+        if window is None:
+            return np.ones(self._number, bool)
+        if window.until not in self._ends:
+            if len(self._ends) >= WINDOWS:
+                self._ends.clear()
+            seen = (at is None or at < window.until for at in self._seen)
+            self._ends[window.until] = np.fromiter(seen, bool, self._number)
+        return self._ends[window.until]
 
     def _met(self, asked: Asked, papers: Papers, z: Scores) -> tuple[Flags, Scores]:
         """(good enough for the wish, z with the surprise of meeting its query)."""
@@ -176,11 +189,11 @@ class Picker:
         there = places[papers[places] == self._trending]  # the others are not near
         near = np.zeros(len(there), np.float32)
         pull = self._votes[papers[there]]
-        kept = free[there]
+        kept = free[there] & self._by_then(asked.reader.window)[papers[there]]
         if has_bounds(asked):
             near = np.where(met[:, there], FLOORS[Floor.NORMAL], z[:, there]).max(axis=0)
             pull = pull * np.minimum(near, FLOORS[Floor.NORMAL])
-            kept = kept & (near >= NEAR)
+            kept = kept & (near >= FLOORS[Floor.RELAXED])
         taken = {pick.paper for pick in followed}
         first = _best(pull, np.flatnonzero(kept), wanted + SLACK + len(taken))
         picks = [Pick(int(papers[there[i]]), POPULAR, float(near[i])) for i in first]

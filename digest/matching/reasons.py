@@ -83,6 +83,9 @@ class Explainer:
         rows = range(len(asked.wishes)) if pick.wish < 0 else [pick.wish]
         for row in rows:
             found += self._of_wish(asked.wishes[row], block, start + row, examples, pick)
+        if pick.wish == POPULAR and found == popular:  # near without one whole term
+            heaviest = (self._heaviest(block, start + row, pick.paper) for row in rows)
+            found += islice((reason for some in heaviest for reason in some), MOST_WORDS)
         found = [_as_liked(reason, asked, examples) for reason in found]
         distinct = dict.fromkeys(reason for reason in found if reason not in popular)
         first = popular if pick.wish == POPULAR else []

@@ -152,7 +152,19 @@ def _muted(reader: Reader, shelf: Shelf) -> int:
     for author in profile.mute_authors:
         for byline in shelf.by(author):
             found |= 1 << byline.paper
+    for id_ in _named(reader):  # is no news to them
+        known = reader.known.get(id_)
+        if known and (place := shelf.place(known.id)) is not None:
+            found |= 1 << place
     return found
+
+
+def _named(reader: Reader) -> Iterable[str]:
+    """The papers that a reader named as seeds, or rated."""
+    for interest in reader.profile.interests:
+        yield from interest.seeds
+    yield from reader.feedback.likes
+    yield from reader.feedback.dislikes
 
 
 def _followed(authors: Iterable[str], shelf: Shelf) -> dict[int, Byline]:

@@ -51,11 +51,19 @@ class Shelf:
         self.everything = (1 << len(self.papers)) - 1
         self._indexes: dict[str, _Index] = {}
         self._rows: dict[str, list[str | None]] = {f: [None] * len(papers) for f in ("ti", "ab")}
+        self._places: dict[str, int] | None = None
         self._authors: dict[str, list[tuple[int, str]]] | None = None
         self._categories: dict[str, int] | None = None
         self._leaves: dict[Leaf, int] = {}
         self._terms: dict[tuple[str, ...], int] = {}
         self._bylines: dict[str, tuple[Byline, ...]] = {}
+
+    def place(self, id_: str) -> int | None:
+        """Where the paper with this id, or another of its ids, stands."""
+        if self._places is None:
+            every = ((name, i) for i, p in enumerate(self.papers) for name in (p.id, *p.other_ids))
+            self._places = dict(every)
+        return self._places.get(id_)
 
     def meeting(self, query: Query) -> int:
         """The papers that meet a query."""

@@ -144,6 +144,7 @@ class Standing:
     profile: Profile
     ranking: Ranking
     order: Mapping[str, float]
+    known: frozenset[str] = frozenset()  # papers that they named or rated
 
 
 def standing(press: Press, due: Due, window: Window) -> Standing | None:
@@ -156,7 +157,8 @@ def standing(press: Press, due: Due, window: Window) -> Standing | None:
     readers = readers_of(press.db, [person])
     [ranking] = shelf.prepared.rank(readers)
     [order] = shelf.prepared.order(readers, max(1, len(shelf.papers)))
-    return Standing(profile, ranking, {id_: score_of(z) for id_, z in order})
+    known = frozenset(paper.id for paper in readers[0].known.values())
+    return Standing(profile, ranking, {id_: score_of(z) for id_, z in order}, known)
 
 
 def _unbounded(profile: Profile) -> Profile:

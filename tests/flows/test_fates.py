@@ -24,6 +24,7 @@ PAPERS = {
     "over": ("Ants", "Also ants."),
     "muted": ("A survey of ants", "All that was written."),
     "far": ("On bread", "Dough rises."),
+    "known": ("Ants that somebody read", "Ants."),
 }
 WANTS = {
     "interest": [{"name": "Ants", "query": "ants", "terms": ["ant colonies^5", "leaves^2"]}],
@@ -70,6 +71,7 @@ def test_every_fate_of_a_paper_is_told(sqlite: Database, tmp_path: Path) -> None
         join(site, name, began)
     join(site, "asked", began, confirmed=False)
     announce(site, began + DAY, **PAPERS)
+    site("profile", "like", "ada@example.org", id_of("known"), now=began + 2 * DAY)
     site("subscriber", "end", "gone@example.org", now=began + 2 * DAY)
     site("suppression", "add", "silent@example.org", now=began + 2 * DAY)
 
@@ -89,6 +91,7 @@ def test_every_fate_of_a_paper_is_told(sqlite: Database, tmp_path: Path) -> None
     assert fate("ada", id_of("over")) == FateKind.OVER_BUDGET
     assert fate("ada", id_of("muted")) == FateKind.MUTED
     assert fate("ada", id_of("far")) == FateKind.NOT_GOOD_ENOUGH
+    assert fate("ada", id_of("known")) == FateKind.KNOWN
     assert fate("ada", id_of("early")) == FateKind.BEFORE_FIRST_WINDOW
     assert fate("ada", "arxiv:2401.99999") == FateKind.NOT_INGESTED
     assert fate("asked", id_of("best")) == FateKind.NOT_CONFIRMED
