@@ -17,7 +17,7 @@ revisions = true           # a line where papers you got have a new version, or 
 # word that may go on, ti: ab: au: cat: look in title, abstract, authors, categories.
 [[interest]]
 name = "Protein design"
-query = '("protein design" OR "inverse folding" OR antibod*) AND NOT cat:q-bio.PE'
+query = '("protein design" OR "protein language model*" OR antibod*) AND NOT cat:q-bio.PE'
 quota = 5                  # at most so many papers of this interest in one letter
 
 # Without a query, terms and seeds rank the papers, and the best above the floor come.
