@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pytest
 import september
 from hypothesis import settings
 
@@ -22,22 +21,14 @@ LAST = september.LAST if NIGHTLY else date(2025, 9, 11)
 END = LAST + september.DAY if NIGHTLY else LAST  # before it every window has been published
 
 
-@pytest.fixture(scope="module")
-def made(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """{reader: their editions, as they are kept}."""
-    db = Database(f"sqlite:///{tmp_path_factory.mktemp('september') / 'digest.db'}")
-    db.upgrade()
-    september.join(db)
-    september.live(db, september.press_of(db), september.replay(), LAST)
-    found = september.letters(db)
-    db.dispose()
-    return {name: json.loads(september.written(editions)) for name, editions in found.items()}
-
-
-@pytest.mark.parametrize("name", september.names())
-def test_a_reader_gets_what_was_read_and_judged(made: dict[str, list[Any]], name: str) -> None:
-    golden = json.loads(september.golden(name).read_text(encoding="utf-8"))
-    assert _over(golden) == _over(made.get(name, []))
+def test_ten_readers_get_what_was_read_and_judged(shared: Path, sqlite: Database) -> None:
+    september.join(sqlite)
+    september.live(sqlite, september.press_of(sqlite), september.replay(), LAST)
+    made = september.letters(sqlite)
+    for name in september.names():
+        golden = json.loads(september.golden(name).read_text(encoding="utf-8"))
+        kept = json.loads(september.written(made.get(name, [])))
+        assert _over(golden) == _over(kept), name
 
 
 def _over(editions: list[Any]) -> list[Any]:
