@@ -51,7 +51,9 @@ def replay() -> Any:
         sys.path.insert(0, tools)
     from replay import Replay
 
-    return Replay(shared() / "data", FIRST.isoformat())
+    made = Replay(shared() / "data", FIRST.isoformat())
+    made.server.server_close()
+    return made
 
 
 def press_of(db: Database) -> Press:
