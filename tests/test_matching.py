@@ -22,10 +22,12 @@ from digest.model import (
     TRENDING,
     Feedback,
     Floor,
+    Interest,
     Match,
     Paper,
     Profile,
     ReasonKind,
+    Term,
     Window,
 )
 from digest.profiles.shelf import Shelf
@@ -398,6 +400,36 @@ def test_papers_without_words_or_with_thousands_of_authors_are_taken() -> None:
     found = rank('[[interest]]\nterms = ["ants"]\n[follow]\nauthors = ["B4999, A4999"]', odd)
     assert {"p:crowd": FOLLOWED} == sections(found)
     assert ["p:3"] == ids(rank("[[interest]]\nquery = 'муравьи'", odd))
+
+
+def test_the_largest_profile_that_is_allowed_is_ranked() -> None:
+    terms = tuple(Term(f"ants word{n}", 100.0) for n in range(1000))
+    names = tuple(f"Family{n}, Given" for n in range(1000))
+    interests = tuple(Interest(f"I{n}", terms=terms) for n in range(50))
+    mutes = tuple(f"mute{n}" for n in range(1000))
+    profile = Profile(interests=interests, follow_authors=names, mute_terms=mutes)
+    [ranking] = prepared(TODAY).rank([Reader(profile)])
+    assert ("", "p:ants") == (ranking.error, ids(ranking)[0])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        " ".join(["a*"] * 1500 + ["b"]),
+        '"' + " ".join(["a*"] * 1500 + ["b"]) + '"',
+        '"' + " ".join(["aa*"] * 40 + ["b"]) + '"',
+        " OR ".join(["(a* AND NOT a)"] * 500),
+        " ".join(f"w{n}" for n in range(1700)),
+    ],
+    ids=["words", "phrase", "short phrase", "or", "many words"],
+)
+def test_no_query_takes_long_for_a_text_that_nearly_meets_it(query: str) -> None:
+    # Where a rule were tried in every way that it may fit, this would never end.
+    long = [Paper(f"p:{n}", "a " * 1000, "aaa " * 3000) for n in range(20)]
+    [ranking] = (
+        LexicalMatcher().prepare(long).rank([Reader(Profile(interests=(Interest("i", query),)))])
+    )
+    assert ("", 20) == (ranking.error, ranking.considered)
 
 
 def test_a_paper_that_is_given_twice_comes_once() -> None:

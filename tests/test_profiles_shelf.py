@@ -30,7 +30,7 @@ def grown(smaller: st.SearchStrategy[Query]) -> st.SearchStrategy[Query]:
     return some.map(lambda parts: Or(tuple(parts))) | kept.map(lambda p: And((*p[0], *p[1])))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(papers, st.lists(st.recursive(phrases(), grown, max_leaves=6), max_size=4))
 def test_a_query_is_met_by_the_papers_that_fts5_finds(
     there: list[Paper], asked: list[Query]

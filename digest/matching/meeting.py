@@ -82,18 +82,17 @@ class Index:
         popular: Bytes,
         near: float,
     ) -> None:
-        self.mentions, self.vectors, self.pull, self.places = mentions, vectors, pull, places
+        self.mentions, self.vectors, self.places = mentions, vectors, places
+        self.pull = np.asarray(pull, np.float32)
         self.popular, self.near = popular, near
         self.number = len(pull)
 
     @cached_property
     def postings(self) -> tuple[tuple[Any, ...], Bytes]:
-        """((mentions, vectors, pull), popular) in few bytes, as the compiled loops take them: the
-        numbers of papers need two bytes in any usual window."""
-        kind = np.uint16 if self.number <= 1 << 16 else np.uint32
+        """((mentions, vectors, pull), popular), as the compiled loops take them."""
         padding = (0, -self.number % _PADDING or _PADDING * (not self.number))
         lists = [
-            (m.indptr.astype(np.int64), m.indices.astype(kind), m.data)
+            (m.indptr.astype(np.int64), m.indices.astype(np.uint32), m.data)
             for m in (self.mentions, self.vectors)
         ]
         return (*lists, np.pad(self.pull, padding)), np.pad(self.popular, padding)

@@ -226,6 +226,7 @@ class _Index:
         lengths = [len(row) for row in split]
         self._tokens = np.fromiter(numbers, np.int64, sum(lengths))
         self._places = np.repeat(np.arange(len(rows), dtype=np.int64), lengths)
+        self._longest = max(lengths, default=0)
         self._words = np.unique(self._tokens * len(rows) + self._places)
         self._of_stems: dict[str, list[str]] | None = None
 
@@ -256,6 +257,8 @@ class _Index:
         """The rows that hold one of each of these ranges of words, next to each other."""
         if len(spelled) == 1:
             return _union(self._slice(self._words, *one) for one in spelled[0])
+        if len(spelled) > self._longest:
+            return 0
         found = (1 << len(self._rows)) - 1 if spelled else 0
         for pair in pairwise(spelled):
             found &= self._beside(*pair)
