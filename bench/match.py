@@ -51,6 +51,7 @@ from digest.profiles.shelf import Shelf, members
 from digest.text import words
 
 TERMS, BEST, ROWS, POOL = 100, 20, 512, 20_000
+NO_MAP = np.empty((1_000_000, 0), np.float32)
 PARTS = ("meet", "growth", "queries", "rank", "publish")
 
 
@@ -108,7 +109,7 @@ def asking(wanted: Matrix) -> Asking:
     number, nothing = wanted.shape[0], np.zeros(wanted.shape[0], np.float32)
     return Asking(
         Said(wanted, nothing),
-        Learnt(sp.csr_matrix(wanted.shape, dtype=np.float32), nothing, nothing, nothing),
+        Learnt(sp.csr_matrix(wanted.shape, dtype=np.float32), *[nothing] * 3, NO_MAP[:number]),
         np.arange(number + 1),
         nothing,
         np.full(number, -1, np.int32),
@@ -139,7 +140,8 @@ class Held:
         self.texts = self.space.vectors(old)
         self.index = self.space.index([], np.inf)
         columns = self.space.papers.T.tocsr()
-        self.index = Index(columns, columns, self.index.pull, self.index.popular, np.inf)
+        pull, popular = self.index.pull, self.index.popular
+        self.index = Index(columns, columns, pull, NO_MAP[: len(pull)], popular, np.inf)
 
 
 def measure_meet(held: Held, old: Sequence[Paper], number: int) -> dict[str, Any]:

@@ -139,14 +139,8 @@ def test_several_cores_give_the_answers_of_one(monkeypatch: pytest.MonkeyPatch) 
         np.empty((0, number), np.uint8),
     )
     popular = np.zeros(number, np.uint8)
-<<<<<<< HEAD
     texts, nowhere = (_matrix(dice, 9, number), _matrix(dice, 9, number)), _factors(dice, number, 0)
-    index = Index(*texts, popular * 1.0, nowhere, popular, 9.0)
-=======
-    index = Index(
-        _matrix(dice, 9, number), _matrix(dice, 9, number), _values(dice, number), popular, 9.0
-    )
->>>>>>> a5a686f (Number papers of the index by four bytes, one kind of code; rank the largest profile, and queries that nearly fit, in bounded time)
+    index = Index(*texts, _values(dice, number), nowhere, popular, 9.0)
     found = []
     for cores in (1, 3):
         monkeypatch.setattr(meeting, "cores", lambda cores=cores: cores)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 from contracts.test_matcher_contract import readers
 from hypothesis import given, settings
@@ -18,7 +20,10 @@ PROFILE = profiles.parse(
     day = "last"
     zone = "Europe/Berlin"
     budget = 3
+    floor = "strict"
+    quiet_weeks = "line"
     revisions = true
+    trending = 7
     [[interest]]
     name = "Few\\tsteps"
     query = '("diffusion model*" OR ti:score) AND NOT (audio OR au:"Song, Yang") cat:cs.*'
@@ -32,6 +37,8 @@ PROFILE = profiles.parse(
     authors = ["Song, Yang"]
     [mute]
     terms = ["survey"]
+    authors = ["Doe, Jane"]
+    categories = ["math"]
     """.replace("\\t", " ")
 )
 
@@ -54,6 +61,12 @@ def test_any_profile_comes_back_as_it_was(reader: Reader) -> None:
     assert again is not None
     assert (reader.profile, list(known.queries)) == (again.profile, list(again.queries))
     assert str(known.words) == str(again.words)
+
+
+def test_the_profile_above_tries_every_field() -> None:
+    plain = Profile()
+    same = [f.name for f in fields(Profile) if getattr(plain, f.name) == getattr(PROFILE, f.name)]
+    assert [] == same
 
 
 def test_terms_of_a_packed_profile_look_like_any() -> None:
@@ -86,7 +99,7 @@ def test_words_are_numbered_as_they_were_when_profiles_were_packed() -> None:
         1876018496,
         102830302,
     ] == words.numbers.tolist()
-    assert 2 == compact.FORMAT
+    assert 1 == compact.FORMAT
 
 
 def test_a_query_that_cannot_be_read_is_an_error() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple, overload
 
@@ -33,8 +34,10 @@ from digest.profiles.query import (
 )
 from digest.profiles.stems import numbers_of
 
-FORMAT = 2  # to be counted up when other words, or the same words otherwise, are written
+FORMAT = 1  # to be counted up when other words, or the same words otherwise, are written
 
+_PLAIN = [f.name for f in fields(Profile) if f.name not in ("cadence", "interests")]
+_ENUMS: dict[str, type[StrEnum]] = {"floor": Floor, "quiet_weeks": QuietWeeks}
 _KINDS = ("phrase", "author", "category", "everything", "not", "and", "or")
 _PHRASE, _AUTHOR, _CATEGORY, _EVERYTHING, _NOT, _AND, _OR = range(len(_KINDS))
 
@@ -121,9 +124,7 @@ def pack(compact: Compact) -> bytes:
         _edition(),
         [str(profile.cadence.frequency), *(profile.cadence.day, profile.cadence.hour)],
         profile.cadence.zone,
-        [profile.budget, str(profile.floor), str(profile.quiet_weeks)],
-        [profile.trending, profile.revisions],
-        [profile.follow_authors, profile.mute_terms, profile.mute_authors, profile.mute_categories],
+        {name: getattr(profile, name) for name in _PLAIN},
         list(map(_interest, profile.interests, compact.words, compact.queries)),
     ]
     line = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
@@ -135,20 +136,21 @@ def unpack(packed: bytes | None) -> Compact | None:
     line, _, numbers = (packed or b"").partition(b"\n")
     if not line.startswith(_mark()):
         return None
-    _, (frequency, day, hour), zone, few, (trending, revisions), lists, rows = json.loads(line)
-    budget, floor, quiet_weeks = few
+    _, (frequency, day, hour), zone, plain, rows = json.loads(line)
     words = list(_cut(numbers, [row[-2:] for row in rows]))
     profile = Profile(
-        Cadence(Frequency(frequency), day, hour, zone),
-        budget,
-        Floor(floor),
-        QuietWeeks(quiet_weeks),
-        revisions,
-        trending,
-        tuple(map(_read, rows, words)),
-        *map(tuple, lists),
+        cadence=Cadence(Frequency(frequency), day, hour, zone),
+        interests=tuple(map(_read, rows, words)),
+        **{name: _value(name, value) for name, value in plain.items()},
     )
     return Compact(profile, words, [_tree(row[2]) for row in rows])
+
+
+def _value(name: str, plain: Any) -> Any:
+    """A field of a profile from plain data."""
+    if name in _ENUMS:
+        return _ENUMS[name](plain)
+    return tuple(plain) if isinstance(plain, list) else plain
 
 
 def _interest(interest: Interest, words: Words, query: Query | None) -> list[Any]:
@@ -178,7 +180,7 @@ def _cut(numbers: bytes, sizes: Sequence[Sequence[Any]]) -> Iterator[Words]:
 
 @cache
 def _edition() -> str:
-    return f"{FORMAT}/{__version__}/{Stemmer.version()}"
+    return f"{FORMAT}/{__version__}/{Stemmer.version()}/{','.join(_PLAIN)}"
 
 
 @cache
