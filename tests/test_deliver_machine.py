@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections import Counter
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -46,6 +46,7 @@ DEFERRED, REFUSED = OutcomeKind.DEFERRED, OutcomeKind.REFUSED
 OPEN = {DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.SENDING}
 GIVES_BACK = {DeliveryState.EXPIRED, DeliveryState.CANCELLED, DeliveryState.FAILED}
 PEOPLE = 2
+RELAYS = ("east", "west", "spare")
 OFTEN = {"claim": 4, "mark": 5, "hear": 6, "owe": 3, "leave": 3, "come_back": 2, "sweep": 2}
 SELDOM = ("keep", "overtake", "die", "stop", "step_the_clock")
 ACTS = (*SELDOM, *(act for act, weight in OFTEN.items() for _ in range(weight)))
@@ -70,6 +71,7 @@ class Worker:
     held: dict[int, Delivery]
     bodies: set[int] = field(default_factory=set)
     taken: set[int] = field(default_factory=set)  # the relay has taken it; no reply was read yet
+    by: dict[int, str] = field(default_factory=dict)  # where each body went
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -84,6 +86,8 @@ class Deliveries(RuleBasedStateMachine):
         self.accepted: Counter[int] = Counter()  # by the next hop, whether we know or not
         self.doubtful: Counter[int] = Counter()  # times a letter was recorded as unknown
         self.counted: Counter[int] = Counter()
+        self.by: dict[int, str] = {}  # the relay that each letter should name
+        self.takers: defaultdict[int, set[str]] = defaultdict(set)
         self.written: set[int] = set()  # letters whose acceptance was recorded
         self.person: dict[int, int] = {}  # who each letter is for
         with self.db.writing() as tx:
@@ -151,13 +155,17 @@ class Deliveries(RuleBasedStateMachine):
     def _mark(self, worker, key, taken):
         """Its body goes out, if it may, and then the relay takes it or does not."""
         before, may = self._row(key), self._may_receive(key)
+        relay = RELAYS[(self.number + key) % len(RELAYS)]
         with self.db.writing() as tx:
-            went = deliveries.mark_body(tx, [(key, worker.token)], self.now)
+            went = deliveries.mark_body(tx, [(key, worker.token)], self.now, {key: relay})
         mine = before.lease_token == worker.token and before.state is DeliveryState.LEASED
         in_time = before.expires_at is None or self.now < before.expires_at
         assert (key in went) == (mine and may and in_time)
         worker.bodies |= went
+        if went:
+            self.by[key] = worker.by[key] = relay
         if went and taken:
+            self.takers[key].add(relay)
             worker.taken.add(key)
             self.accepted[key] += 1
 
@@ -185,11 +193,14 @@ class Deliveries(RuleBasedStateMachine):
 
     def _settle(self, worker, key, outcome):
         before, delivery = self._row(key), worker.held.pop(key)
+        relay = worker.by.get(key, RELAYS[key % len(RELAYS)])
         decided = decide(outcome, delivery, self.now, lambda: 0.5, POLICY)
+        decided = replace(decided, relay=relay)
         with self.db.writing() as tx:
             written = deliveries.settle(tx, [decided], self.now)
         assert (key in written) == (before.lease_token == worker.token)
         if written:
+            self.by[key] = relay
             self.counted[key] += decided.counted
             self.doubtful[key] += outcome.kind is UNKNOWN
             self.written |= {key} if outcome.kind is ACCEPTED else set()
@@ -269,8 +280,10 @@ class Deliveries(RuleBasedStateMachine):
         assert {row.key for row in rows} == self.person.keys()
         for row in rows:
             assert row.attempts == self.counted[row.key], row
+            assert row.relay == self.by.get(row.key), row
             if row.state is DeliveryState.ACCEPTED:
                 assert self.accepted[row.key] and row.key in self.written
+                assert row.relay in self.takers[row.key], row
             elif row.state not in OPEN:
                 assert row.reason and row.key not in self.written
             [paper] = held[row.edition_key].content.papers
