@@ -317,6 +317,20 @@ def test_a_slow_domain_holds_up_no_letter_to_others(sqlite):
     assert asyncio.run(go()) == ({"accepted": 32}, 2)
 
 
+def test_a_rest_is_told_once_with_the_domains_own_words(sqlite, caplog):
+    readers(sqlite, *(f"r{n}@busy.example" for n in range(3)))
+
+    async def go():
+        async with ScriptedRelay({"RCPT": ["450 4.7.1 too many letters"]}) as relay:
+            await work(sqlite, to(relay.port, lanes=2))
+
+    asyncio.run(go())
+    told = [r.getMessage() for r in caplog.records if "too fast" in r.getMessage()]
+    assert told == [
+        "busy.example says that letters come too fast, it rests for 0 s: 450 4.7.1 too many letters"
+    ]
+
+
 def test_a_domain_never_has_more_letters_on_their_way_than_it_may(sqlite):
     readers(sqlite, *(f"r{n}@slow.example" for n in range(6)), "ada@example.org")
 

@@ -240,6 +240,25 @@ def test_a_cap_that_the_relay_never_told_is_learnt():
     assert (cap, kinds) == (2, [ACCEPTED, ACCEPTED, RETURNED] * 2 + [ACCEPTED] * 2)
 
 
+def test_a_connection_that_is_closed_because_it_was_idle_tells_of_no_cap(monkeypatch):
+    monkeypatch.setattr("digest.transports.smtp.IDLE", 0.0)
+
+    async def go():
+        async with ScriptedRelay() as relay:
+            transport = SmtpTransport(Relay("127.0.0.1", relay.port, "none", hello="t"))
+            lane, caps = transport.lane(), []
+            for _ in range(3):
+                await lane.send(letter(), yes)
+                for task in relay._tasks:
+                    task.cancel()
+                await asyncio.sleep(0.02)
+                caps.append(transport.cap)
+            await lane.close()
+            return caps, relay.connections
+
+    assert run(go()) == ([1000] * 3, 3)
+
+
 def test_replies_are_kept_bounded_and_without_control_characters():
     [outcome], _ = talk({"RCPT": "550 5.1.1 \x1b[31mred\x07\x00" + "x" * 3000})
     assert outcome.text.startswith("5.1.1 [31mred")

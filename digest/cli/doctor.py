@@ -188,6 +188,7 @@ def _relay(app: App) -> Iterator[Finding]:
 
 
 def _one_relay(name: str, way: SmtpTransport) -> Iterator[Finding]:
+    from digest.config import is_loopback
     from digest.transports.probe import probe
 
     where = f"{way.relay.host}:{way.relay.port}"
@@ -199,6 +200,9 @@ def _one_relay(name: str, way: SmtpTransport) -> Iterator[Finding]:
         return
     safe = "with TLS" if met.encrypted else "without TLS"
     yield Finding("relay", FINE, f"{named} answers {safe}; offers {', '.join(met.offers)}")
+    if way.relay.username and not (met.encrypted or is_loopback(way.relay.host)):
+        said = f"the password for {named.rstrip(',')} goes through the network in the clear"
+        yield Finding("relay", WRONG, said, 'set security = "starttls" or "tls"')
     if "8BITMIME" not in met.offers:
         said = f"{named} takes no 8-bit text; letters that need it are refused"
         yield Finding("relay", ODD, said, "enable 8BITMIME at the relay")

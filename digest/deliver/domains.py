@@ -135,12 +135,13 @@ class Domains:
         if state.unremarkable(at):
             del self.known[name]
 
-    def heard(self, name: str, outcome: Outcome, began: float, at: float) -> None:
-        """What came of a letter. Answers to letters that were on their way when the domain was
-        told to rest say nothing new, and the time to reach a relay is not the domain's."""
+    def heard(self, name: str, outcome: Outcome, began: float, at: float) -> float:
+        """What came of a letter: the seconds of a rest that begins now, else 0. Answers to
+        letters that were on their way when the domain was told to rest say nothing new, and the
+        time to reach a relay is not the domain's."""
         state, took = self.known[name], at - began
         if outcome.phase is Phase.CONNECT:
-            return
+            return 0.0
         state.seconds += (took - state.seconds) / 8
         if state.slow:
             state.open = min(state.open, state.first)
@@ -149,14 +150,17 @@ class Domains:
             if not state.slow and state.open < state.most:
                 state.open += 1
         elif too_fast(outcome) and at >= state.until:
-            self._rest(state, at)
+            return self._rest(state, at)
+        return 0.0
 
-    def _rest(self, state: DomainState, at: float) -> None:
+    def _rest(self, state: DomainState, at: float) -> float:
         state.failures += 1
         state.open = max(1, state.open // 2)
         longest = self.policy.rest_first * 2.0 ** min(state.failures - 1, 30)
         spread = 0.5 + self.jitter() / 2
-        state.until = at + min(longest, self.policy.rest_most) * spread
+        rest = min(longest, self.policy.rest_most) * spread
+        state.until = at + rest
+        return rest
 
     def late(self, name: str, at: float, most: int) -> float | None:
         """Seconds after which one more letter had better be claimed again, where `most` are in

@@ -135,5 +135,7 @@ class Routes:
     @property
     def said(self) -> str:
         """The words of the relays that must be left alone."""
+        if len(self.routes) == 1:
+            return self.routes[0].state.said
         told = [(route.name, route.state) for route in self.routes if route.state.tripped]
         return "; ".join(f"{name}: {state.tripped}, {state.said}" for name, state in told)

@@ -182,7 +182,7 @@ class _Run:
                 self._why = "stopped"
             elif tripped := self._routes.tripped:
                 self._why = tripped
-                log.error("delivery pauses, %s", discreet(self._routes.said))
+                log.error("delivery pauses, %s: %s", tripped, discreet(self._routes.said))
         return bool(self._why) or self._recorder.broken is not None
 
     # -------------------------------------------------------------- lanes
@@ -261,7 +261,9 @@ class _Run:
     def _heard(self, route: Route, domain: str, outcome: Outcome, began: float, era: int) -> None:
         at = time.monotonic()
         route.state.heard(outcome, at, era)
-        self._routes.domains.heard(domain, outcome, began, at)
+        if rest := self._routes.domains.heard(domain, outcome, began, at):
+            said = "%s says that letters come too fast, it rests for %.0f s: %s"
+            log.warning(said, domain, rest, discreet(f"{outcome.code} {outcome.text}"))
         if (news := self._routes.news_of(route)) is not None:
             log.warning("relay %s: %s", route.name, discreet(news))
 

@@ -28,6 +28,7 @@ from digest.transports.replies import bounded, enhanced, judge
 from digest.transports.wire import Reply, Wire, stuffed
 
 Security = Literal["tls", "starttls", "opportunistic", "none"]
+IDLE = 5.0  # seconds; a connection that is closed later was idle, which tells of no cap
 FAULTS = (SMTPException, OSError, EOFError, ValueError, RuntimeError)
 """What a broken or lying relay makes aiosmtplib and asyncio raise (timeouts are OSErrors)."""
 
@@ -126,6 +127,7 @@ class SmtpLane:
         self._phase = Phase.CONNECT
         self._letters = 0  # answered on this connection
         self._opened = 0.0
+        self._answered_at = 0.0
         self._dirty = False  # the relay may hold a half-made envelope
         self._patience = Patience(self._give_up)
         self._unsent = False  # when we gave up, our own buffer still held something
@@ -245,10 +247,12 @@ class SmtpLane:
         return self._wire
 
     async def _still_good(self, wire: Wire) -> bool:
+        now = asyncio.get_running_loop().time()
         if not wire.open:
-            self._transport.closed_in_silence(self._letters)
+            if now - self._answered_at < IDLE:
+                self._transport.closed_in_silence(self._letters)
             return False
-        age = asyncio.get_running_loop().time() - self._opened
+        age = now - self._opened
         if self._letters >= self._transport.cap or age > self._relay.seconds:
             return False
         return not self._dirty or await self._reset(wire)
@@ -316,6 +320,7 @@ class SmtpLane:
 
     def _answered(self, reply: Reply) -> Outcome:
         """What a reply means for the letter. 421 and nonsense end the connection."""
+        self._answered_at = asyncio.get_running_loop().time()
         kind = judge(reply.code, self._phase)
         if kind in {OutcomeKind.RETURNED, OutcomeKind.UNKNOWN}:
             self._cut()
