@@ -279,7 +279,7 @@ class ReasonKind(StrEnum):
     CATEGORY = "category"  # what: the category
     READERS = "readers"  # what: a seed or liked paper, or ""; value: its readers here, at least 5
     VOTES = "votes"  # value: upvotes
-    MISSED = "missed"  # what: day of a letter without it (where: letter) or of none; value: since
+    MISSED = "missed"  # what: day of a letter without it (where: letter) or none; value: votes then
     EVERYTHING = "everything"  # the person asked for every paper
 
 

@@ -89,7 +89,7 @@ TOLD = [  # section and reasons of each paper of the sample
     (TRENDING, [Reason(K.VOTES, value=241.0), Reason(K.TERM, "language model", "abstract")]),
     (TRENDING, [Reason(K.VOTES, value=64.0), Reason(K.TERM, "זיווג", "title")]),
     (TRENDING, [Reason(K.VOTES, value=57.0), Reason(K.TERM, "扩散模型", "title")]),
-    (MISSED, [Reason(K.MISSED, "2025-08-25", "letter", 59.0), Reason(K.VOTES, value=64.0)]),
+    (MISSED, [Reason(K.MISSED, "2025-08-25", "letter", 5.0), Reason(K.VOTES, value=64.0)]),
 ]
 FOLDED = {3: 9}  # papers of the sample: the second is only named, below the first
 

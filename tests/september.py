@@ -152,9 +152,7 @@ def kept(edition: Edition) -> dict[str, Any]:
         + [id_ for id_, _ in paper.similar]
         for paper in edition.content.papers
     ]
-    content = edition.content
-    counts = {"considered": content.considered, "near": content.near, "over": content.over_budget}
-    return row | counts | {"papers": told}
+    return row | {"considered": edition.content.considered, "papers": told}
 
 
 def _kept_reason(reason: Reason) -> str:
@@ -172,8 +170,11 @@ def golden(name: str) -> Path:
 
 def written(made: list[Edition]) -> str:
     """One paper on a line, so that a change can be read."""
-    text = json.dumps([kept(edition) for edition in made], ensure_ascii=False, indent=1)
-    return _joined(text) + "\n"
+    return _lines([kept(edition) for edition in made])
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return _joined(json.dumps(rows, ensure_ascii=False, indent=1)) + "\n"
 
 
 def _joined(text: str) -> str:

@@ -439,7 +439,7 @@ def test_a_paper_that_rose_after_a_letter_went_without_it_comes_once_and_says_so
     nothing, [(id_, reasons)], *later = missed(db)
     assert (nothing, id_, later) == ([], sand, [[]])
     assert reasons[:2] == [
-        Reason(ReasonKind.MISSED, "2026-03-09", "letter", 118.0),
+        Reason(ReasonKind.MISSED, "2026-03-09", "letter", 2.0),
         Reason(ReasonKind.VOTES, value=120.0),
     ]
 
@@ -475,7 +475,7 @@ def test_what_was_missed_shares_the_trending_allowance(db, press):
         tx.execute(t.profiles.update().values(document={"trending": 1}, compact=None))
     publish(press, BEGIN + 2 * WEEK)
     [[], [(_, reasons)]] = missed(db)
-    assert reasons[0] == Reason(ReasonKind.MISSED, "2026-03-09", "", 89.0)
+    assert reasons[0] == Reason(ReasonKind.MISSED, "2026-03-09", "", 0.0)
 
 
 def test_votes_of_the_days_before_nobody_looked_are_not_called_won(db, press):

@@ -52,12 +52,15 @@ def test_every_kind_of_reason_has_words() -> None:
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ("letter", "106 upvotes since it was not in your letter of 8 September 2025"),
-        ("", "106 upvotes since 8 September 2025, a day without letter"),
+        ("letter", "2 upvotes counted when your letter of 8 September 2025 went without it"),
+        ("", "2 upvotes counted on 8 September 2025, when no letter came"),
     ],
 )
-def test_a_paper_that_was_missed_says_since_when(where: str, said: str) -> None:
-    assert said == reason_words(Reason(K.MISSED, "2025-09-08", where, 106.0))
+def test_a_paper_that_was_missed_says_what_it_had_then(where: str, said: str) -> None:
+    assert said == reason_words(Reason(K.MISSED, "2025-09-08", where, 2.0))
+    assert said.replace("2 upvotes", "no upvote", 1) == reason_words(
+        Reason(K.MISSED, "2025-09-08", where)
+    )
 
 
 def test_followed_papers_that_did_not_fit_are_told() -> None:

@@ -30,12 +30,16 @@ class Closed:
     sent: bool
 
 
+def counted(counts: Counts, until: datetime) -> float:
+    """The upvotes that had been counted by then."""
+    return next((value for at, value in reversed(counts) if at < until), 0.0)
+
+
 def rise(paper: Paper, counts: Counts, since: datetime) -> float:
-    """Upvotes won since the day of `since`, at least: of that day only its latest count is known,
-    and of the time before the first count nothing."""
-    before = [value for at, value in counts if at.date() <= since.date()]
-    then = before[-1] if before else next((value for _, value in counts), votes(paper))
-    return max(votes(paper) - then, 0.0)
+    """Upvotes counted more than by then; of the time before the first count nothing is known, and
+    that is not called a rise."""
+    first = counts[0][1] if counts else votes(paper)
+    return max(votes(paper) - max(counted(counts, since), first), 0.0)
 
 
 def worth_another_look(paper: Paper, counts: Counts, since: datetime) -> bool:
@@ -78,11 +82,12 @@ def _told(
     over = next((one for one in closed if one.window.since <= seen < one.window.until), None)
     if over is None:  # from before their first letter, or its end is not known
         return match
-    if (won := rise(match.paper, counts.get(match.paper.id, ()), over.window.until)) < 1:
+    history, until = counts.get(match.paper.id, ()), over.window.until
+    if rise(match.paper, history, until) < 1:
         return None
-    day = over.window.until.astimezone(zone(zone_name)).date()
+    day = until.astimezone(zone(zone_name)).date()
     where = "letter" if over.sent else ""
-    missed = Reason(ReasonKind.MISSED, day.isoformat(), where, won)
+    missed = Reason(ReasonKind.MISSED, day.isoformat(), where, counted(history, until))
     return replace(
         match, section=MISSED, reasons=Why(lambda: (missed, *match.reasons[: BESIDE + 1]))
     )

@@ -156,13 +156,15 @@ def reason_words(reason: Reason) -> str:
 
 
 def _missed(reason: Reason) -> str:
-    """`106 upvotes since it was not in your letter of 8 September 2025`."""
+    """`2 upvotes counted when your letter of 8 September 2025 went without it`."""
     try:
         day = day_words(date.fromisoformat(reason.what))
     except ValueError:
         day = plain(reason.what)
-    then = f"it was not in your letter of {day}" if reason.where else f"{day}, a day without letter"
-    return f"{counted(round(reason.value), 'upvote')} since {then}"
+    votes = counted(round(reason.value), "upvote") if reason.value else "no upvote"
+    if not reason.where:
+        return f"{votes} counted on {day}, when no letter came"
+    return f"{votes} counted when your letter of {day} went without it"
 
 
 def why_words(reasons: Iterable[Reason]) -> str:
