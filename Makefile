@@ -9,6 +9,7 @@ DEMO_ARGS ?=
 # Sizes at which a benchmark only shows that it works; FULL=1 takes its own defaults.
 SMALL_pipeline := --people 500 --papers 300
 SMALL_quality := --readers 100 --likes 3
+SMALL_train := --readers 500 --rounds 1
 SMALL_match := --profiles 500 --papers 300
 SMALL_ingest := --days 10 --papers 50000
 SMALL_deliver := --letters 500 --slices 2

@@ -1,15 +1,23 @@
-"""How good the matching is on public data, beside plain methods on the same data.
+"""How good the matching is on public data, beside plain methods on the same data, and beside the
+last release.
 
-    python bench/quality.py [--readers 0] [--likes 1,3,5]
+    python bench/quality.py [--readers 0] [--likes 1,3,5] [--keep]
 
 Prints JSON. `citeulike-t`: papers whose number divides by 5 are new; readers with at least 5 other
 papers and one new one; rank all new papers. `authors`: what authors wrote until September is their
 profile; rank all papers of October for them. Means over readers of recall@k, NDCG@10 and MRR.
 
-`ours` is what `digest evaluate` runs. `tfidf` and `bm25` are the plain centroid: mean of the liked
-papers' vectors (stemmed words), cosine. `--likes` keeps so many likes of each reader, to see how
-soon matching is of use. `floors` tells what each floor lets through. `--readers N` takes about N
-readers, evenly spread; 0 takes all.
+`ours` is what `digest evaluate` runs: a collaborative map is learnt from the readers' likes of old
+papers and used where the check says that it helps; `words` is the same matching without one.
+`tfidf` and `bm25` are the plain centroid: mean of the liked papers' vectors (stemmed words),
+cosine. `svm` is a linear SVM for each reader as in arxiv-sanity-lite (needs scikit-learn), for some
+300 readers, with ours for the same. `--likes`: every fifth reader keeps only so many likes, and the
+map is learnt from the whole libraries of the other four fifths, and of nobody else; `everybody`: no
+reader has more. `floors` tells what each floor lets through. `--readers N` takes about N readers,
+evenly spread; 0 takes all.
+
+With all readers the figures stand beside those of the last release (bench/quality.json): exit 1 if
+one fell by more than 0.004. `--keep` writes them there, for a release.
 """
 
 from __future__ import annotations
@@ -20,7 +28,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +40,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import sinks
 
 from digest.matching.evaluate import Judged, Library, rank, trained
+from digest.matching.lexical import LexicalMatcher
 from digest.matching.measures import measure
 from digest.matching.scoring import FLOORS
 from digest.model import Paper
@@ -39,6 +48,11 @@ from digest.profiles.stems import stem_all
 from digest.text import words
 
 TOP = 300
+FEW = 5  # one reader in so many keeps few likes
+SAMPLE = 300  # readers of what is slow
+TOLERANCE = 0.004
+LAST = Path(__file__).with_suffix(".json")
+GATED = ("recall@20", "recall@100", "NDCG@10")
 
 Run = Mapping[str, Sequence[str]]
 
@@ -108,9 +122,7 @@ def _rows(name: str) -> Iterator[Any]:
 # ------------------------------------------------------------------ the methods
 
 
-def ours(task: Task) -> Run:
-    matcher, check = trained(task.library, task.readers)
-    print(check.why, file=sys.stderr)
+def ours(task: Task, matcher: LexicalMatcher) -> Run:
     found = rank(task.library, task.readers, TOP, matcher)
     return {reader: [id_ for id_, _ in ranked] for reader, ranked in found}
 
@@ -159,13 +171,35 @@ def _centroid(task: Task, weights: Any) -> Run:
     return found
 
 
-def floors(task: Task) -> dict[str, dict[str, float]]:
+def svm(task: Task) -> Run:
+    """(1 + log tf) idf; liked papers against all others; C 0.01, classes balanced."""
+    from sklearn.svm import LinearSVC
+
+    counts, shares = _counts(task)
+    counts.data = (1 + np.log(counts.data)).astype(np.float32)
+    weights = (counts @ sp.diags(-np.log(shares))).tocsr()
+    lengths = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
+    unit = (sp.diags(1 / np.maximum(lengths, 1e-9)) @ weights).tocsr()
+    new = [paper.id for paper in task.library.new]
+    place = {p.id: i for i, p in enumerate(task.library.old)}
+    seen, unseen = unit[len(new) :], unit[: len(new)]
+    found = {}
+    for reader in task.readers:
+        liked = np.zeros(len(place), int)
+        liked[[place[id_] for id_ in reader.likes if id_ in place]] = 1
+        model = LinearSVC(C=0.01, class_weight="balanced", max_iter=10_000).fit(seen, liked)
+        scores = model.decision_function(unseen)
+        found[reader.reader] = [new[i] for i in np.argsort(-scores, kind="stable")[:TOP]]
+    return found
+
+
+def floors(task: Task, matcher: LexicalMatcher) -> dict[str, dict[str, float]]:
     """What each floor lets through, for some 300 readers: papers a reader, the share of all new
     papers, the share of them that is relevant, and how many times as much as by chance."""
-    some = task.of(300)
+    some = task.of(SAMPLE)
     found = {
         reader: [(id_ in some.qrels[reader], z) for id_, z in ranked]
-        for reader, ranked in rank(some.library, some.readers, len(some.library.new))
+        for reader, ranked in rank(some.library, some.readers, len(some.library.new), matcher)
     }
     chance = sum(map(len, some.qrels.values())) / len(some.readers) / len(some.library.new)
     return {str(floor): _let_through(found, least, chance) for floor, least in FLOORS.items()}
@@ -187,34 +221,114 @@ def _let_through(
 
 
 def judged(task: Task, method: Callable[[Task], Run]) -> dict[str, float]:
-    begun = time.perf_counter()
+    begun = time.process_time()
     run = method(task)
-    took = time.perf_counter() - begun
-    measures = {name: round(value, 4) for name, value in measure(run, task.qrels).items()}
-    return {**measures, "seconds": round(took, 1)}
+    took = time.process_time() - begun
+    print(f"{method.__name__}: {took:.0f} CPU s", file=sys.stderr)
+    return {**rounded(measure(run, task.qrels)), "CPU seconds": round(took, 1)}
 
 
-def main() -> None:
+def rounded(measures: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in measures.items()}
+
+
+def whole(task: Task) -> dict[str, Any]:
+    """All methods with all that readers like."""
+    begun = time.process_time()
+    matcher, check = trained(task.library, task.readers)
+    learning = round(time.process_time() - begun, 1)
+    print(f"learnt in {learning:.0f} CPU s: {check.why}", file=sys.stderr)
+    found: dict[str, Any] = {"map": check, "CPU seconds of learning and checking": learning}
+    run = ours(task, matcher)
+    found["ours"] = rounded(measure(run, task.qrels))
+    found["words"] = judged(task, lambda task: ours(task, LexicalMatcher()))
+    found |= {method.__name__: judged(task, method) for method in (tfidf, bm25)}
+    found |= slow(task.of(SAMPLE), run)
+    found["floors"] = floors(task, matcher)
+    for name in ("recall@20", "NDCG@10"):
+        best = max(found["tfidf"][name], found["bm25"][name])
+        found[f"{name} over the better centroid"] = round(found["ours"][name] / best, 3)
+    return found
+
+
+def slow(some: Task, run: Run) -> dict[str, Any]:
+    """What takes too long for everybody, and ours for the same readers."""
+    try:
+        found = {f"svm, {len(some.readers)} readers": judged(some, svm)}
+    except ImportError:
+        print("no svm: pip install 'paper-digest[bench]'", file=sys.stderr)
+        return {}
+    return found | {f"ours, {len(some.readers)} readers": rounded(measure(run, some.qrels))}
+
+
+def few(task: Task, numbers: Sequence[int]) -> dict[str, Any]:
+    """With so few likes of some readers, or of everybody."""
+    if not numbers:
+        return {}
+    some = Task(task.library, task.readers[::FEW], task.qrels).of(0)
+    others = [r for r in task.readers if r.reader not in some.qrels]
+    matcher, check = trained(task.library, others)
+    found: dict[str, Any] = {"map of the others": check.why, "readers": len(some.readers)}
+    for number in numbers:
+        kept = some.with_likes(number)
+        found[f"{number} likes"] = judged(kept, lambda kept: ours(kept, matcher))
+        found[f"{number} likes, words"] = judged(kept, lambda kept: ours(kept, LexicalMatcher()))
+    for number in numbers:
+        poor = task.with_likes(number)
+        alone, _ = trained(poor.library, poor.readers)
+        found[f"{number} likes of everybody"] = rounded(measure(ours(poor, alone), poor.qrels))
+    return found
+
+
+# ------------------------------------------------------------------ beside the last release
+
+
+def figures(found: Mapping[str, Any]) -> dict[str, float]:
+    """{"task / method / measure": value} of everything that may not fall."""
+    rows = {
+        (task, method): row
+        for task, methods in found.items()
+        for method, row in (methods | methods.get("few", {})).items()
+        if isinstance(row, dict) and (method == "ours" or method.endswith(" likes"))
+    }
+    return {
+        f"{task} / {method} / {name}": row[name]
+        for (task, method), row in rows.items()
+        for name in GATED
+    }
+
+
+def beside(now: Mapping[str, float], last: Mapping[str, float]) -> list[str]:
+    """Print each figure beside the last release's; the names of those that fell."""
+    for name, value in now.items():
+        print(f"{name:44} {value:.4f}  last {last.get(name, float('nan')):.4f}", file=sys.stderr)
+    return [name for name, value in last.items() if now.get(name, 0.0) < value - TOLERANCE]
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--readers", type=int, default=0, help="about so many of each; 0: all")
     parser.add_argument("--likes", default="1,3,5", help="also with so few likes; empty: not")
+    parser.add_argument("--keep", action="store_true", help="these are a release's figures")
     given = parser.parse_args()
+    numbers = [int(number) for number in filter(None, given.likes.split(","))]
     found: dict[str, Any] = {}
     for name, made in (("citeulike-t", citeulike), ("authors", authors)):
         task = made().of(given.readers)
         found[name] = {"readers": len(task.readers), "new papers": len(task.library.new)}
-        found[name] |= {method.__name__: judged(task, method) for method in (ours, tfidf, bm25)}
-        found[name]["floors"] = floors(task)
-        for few in filter(None, given.likes.split(",")):
-            found[name][f"ours, {few} likes"] = judged(task.with_likes(int(few)), ours)
-        first = found[name]
-        for measure_ in ("recall@20", "NDCG@10"):
-            best = max(first["tfidf"][measure_], first["bm25"][measure_])
-            first[f"{measure_} over the better plain method"] = round(
-                first["ours"][measure_] / best, 3
-            )
-    print(json.dumps(found, indent=2))
+        found[name] |= whole(task) | {"few": few(task, numbers)}
+    print(json.dumps(found, indent=2, default=asdict))
+    if given.readers:
+        return 0
+    now = figures(found)
+    fell = beside(now, json.loads(LAST.read_text()) if LAST.exists() else {})
+    if given.keep:
+        LAST.write_text(json.dumps(now, indent=2) + "\n")
+        return 0
+    if fell:
+        print(f"fell by more than {TOLERANCE}: {', '.join(fell)}", file=sys.stderr)
+    return 1 if fell else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

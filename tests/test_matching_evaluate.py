@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable
 from math import log2
 from pathlib import Path
@@ -68,6 +69,22 @@ def test_a_run_is_in_trec_form(tmp_path: Path) -> None:
     assert float(first.split()[4]) > float(second.split()[4])
     assert (3, 1, 0.5, 1.0) == tuple(found[k] for k in ("papers", "readers", "recall@10", "MRR"))
     assert [(1, 1)] == told
+
+
+def test_the_measures_are_those_of_trec_eval() -> None:
+    pytrec_eval = pytest.importorskip("pytrec_eval", reason="pip install pytrec-eval-terrier")
+    dice = random.Random(5)
+    papers = [f"p{n}" for n in range(400)]
+    run = {f"r{n}": dice.sample(papers, dice.choice([0, 3, 350])) for n in range(20)}
+    qrels = {r: {p: dice.choice([1, 2, 3]) for p in dice.sample(papers, 12)} for r in run}
+    scores = {r: {p: -float(i) for i, p in enumerate(ranked)} for r, ranked in run.items()}
+    names = {f"recall@{k}": f"recall_{k}" for k in (10, 20, 50, 100, 300)}
+    names |= {"NDCG@10": "ndcg_cut_10", "MRR": "recip_rank"}
+    judge_ = pytrec_eval.RelevanceEvaluator(qrels, set(names.values()))
+    theirs = judge_.evaluate({r: s for r, s in scores.items() if s})  # it leaves out empty runs
+    for ours, name in names.items():
+        mean = sum(row[name] for row in theirs.values()) / len(qrels)
+        assert judge.measure(run, qrels)[ours] == pytest.approx(mean)
 
 
 def test_the_measures_are_those_of_the_books() -> None:
