@@ -1,9 +1,8 @@
 """THE WORDS: the frozen values and enums that the rooms hand each other. Imports nothing of ours.
 
-Times are timezone-aware UTC `datetime`s. Paper ids are canonical strings such as
-`arxiv:2401.01234`, `doi:10.1101/2024.01.01.573000` or `sha:<16 hex digits>` (title and authors).
-A `key` is a row's integer key in the store and never leaves this installation.
-"""
+Times are timezone-aware UTC `datetime`s. Paper ids are canonical: `arxiv:2401.01234`,
+`doi:10.1101/2024.01.01.573000` or `sha:<16 hex digits>` (title and authors). A `key` is a row's
+integer key in the store and never leaves this installation."""
 
 from __future__ import annotations
 
@@ -234,10 +233,11 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a person said of papers: canonical ids."""
+    """What a person said of papers: canonical ids; `liked_at`: when, of each like (none: now)."""
 
     likes: tuple[str, ...] = ()
     dislikes: tuple[str, ...] = ()
+    liked_at: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

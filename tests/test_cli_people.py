@@ -309,7 +309,8 @@ def test_what_is_liked_and_disliked_is_kept(lived: Site) -> None:
     assert lived("profile", "like", ADA, "https://arxiv.org/abs/9912.01000v2").code == 0
     assert lived("profile", "dislike", ADA, "9912.01353").code == 0
     said = lived("subscriber", "export", ADA).json["feedback"]
-    assert said == {"likes": [PAPER], "dislikes": ["arxiv:9912.01353"]}
+    assert (said["likes"], said["dislikes"]) == ([PAPER], ["arxiv:9912.01353"])
+    assert len(said["liked_at"]) == 1
 
 
 def test_a_paper_that_is_not_here_cannot_be_liked_but_the_others_can(lived: Site) -> None:

@@ -496,3 +496,38 @@ def test_a_query_finds_stored_papers_in_their_order() -> None:
 def test_default_profiles_ask_for_nothing_but_trending_papers() -> None:
     [ranking] = prepared().rank([Reader(Profile())])
     assert () == ranking.matches
+
+
+# ------------------------------------------------------------------ what was liked long ago
+
+THEN = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def nearness(*ages: int, seeds: tuple[str, ...] = ()) -> dict[str, float]:
+    """z of each paper for who liked lasers and ants so many days ago."""
+    texts = {paper.id: paper for paper in (OLD_LASERS, OLD_ANTS)}
+    likes = ("o:lasers", "o:ants")[: len(ages)]
+    said = Feedback(likes, liked_at=tuple(THEN - timedelta(days=age) for age in ages))
+    interests = (Interest("i", seeds=seeds),) if seeds else ()
+    window = Window(THEN - timedelta(days=7), THEN)
+    [ranked] = prepared().order([Reader(Profile(interests=interests), said, texts, window)], 9)
+    return dict(ranked)
+
+
+def test_of_two_likes_the_older_one_counts_less() -> None:
+    alike, first, second = nearness(0, 0), nearness(0, 730), nearness(730, 0)
+    assert first["p:lasers"] > alike["p:lasers"] > second["p:lasers"]
+    assert second["p:ants"] > alike["p:ants"] > first["p:ants"]
+
+
+def test_a_lone_like_counts_as_ever_however_old() -> None:
+    assert nearness(0) == pytest.approx(nearness(3000))
+
+
+def test_a_like_from_the_time_after_the_window_counts_whole() -> None:
+    assert nearness(0, 0) == nearness(-3, -3)
+
+
+def test_a_seed_that_the_reader_wrote_down_does_not_fade() -> None:
+    seeds = ("o:lasers", "o:ants")
+    assert nearness(2000, 0, seeds=seeds) == nearness(0, 0, seeds=seeds)

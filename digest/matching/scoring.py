@@ -221,6 +221,8 @@ def _place(block: Block, one: Asked, shelf: Shelf) -> None:
         like = index < len(one.likes)
         belongs = one.wishes and (fits[index] or (not like and len(one.wishes) == 1))
         wish = one.wishes[best[index]] if belongs else apart
+        if like and paper in one.fresh and paper not in wish.seeds:
+            wish.fresh[paper] = one.fresh[paper]
         (wish.seeds if like else wish.dislikes).append(paper)
     for wish in one.wishes:
         wish.seeds = list(dict.fromkeys(wish.seeds))

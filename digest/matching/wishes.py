@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from digest.profiles.compact import NO_WORDS, Words, compacted
 from digest.profiles.query import Everything, Query
 from digest.profiles.shelf import Byline, Shelf
 
+HALF_LIFE = timedelta(days=365)  # of a like; seeds that a reader wrote down do not fade
 PART = 0.1  # what the single words of a phrase count beside its pairs of words
 QUERY_WORD = 0.25  # what a query's own words weigh among its papers, beside a term's 1
 
@@ -55,6 +57,7 @@ class Asked:
     followed: dict[int, Byline]
     likes: list[int]
     dislikes: list[int]
+    fresh: dict[int, float]  # what likes weigh that have faded
 
 
 class Examples:
@@ -89,7 +92,21 @@ def read(reader: Reader, shelf: Shelf, examples: Examples) -> Asked:
         followed=_followed(profile.follow_authors, shelf),
         likes=examples.add(reader.feedback.likes, known),
         dislikes=examples.add(reader.feedback.dislikes, known),
+        fresh=_fresh(reader, examples),
     )
+
+
+def _fresh(reader: Reader, examples: Examples) -> dict[int, float]:
+    """{example: weight} of likes: half for every HALF_LIFE that went by until the window's end."""
+    said, known, window = reader.feedback, reader.known, reader.window
+    if window is None:
+        return {}
+    ages = zip(said.likes, (window.until - at for at in said.liked_at), strict=False)
+    return {
+        index: 0.5 ** (max(age, timedelta(0)) / HALF_LIFE)
+        for id_, age in ages
+        for index in examples.add([id_], known)
+    }
 
 
 def liked() -> Wish:

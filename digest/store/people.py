@@ -202,12 +202,17 @@ def feedback(tx: Tx, keys: Collection[int]) -> dict[int, Feedback]:
     joined = t.ratings.join(t.papers, t.papers.c.key == r.paper)
     likes: dict[int, list[str]] = defaultdict(list)
     dislikes: dict[int, list[str]] = defaultdict(list)
+    times: dict[int, list[datetime]] = defaultdict(list)
     for part in chunks(keys):
-        question = select(r.subscriber, r.value, t.papers.c.id).select_from(joined)
+        question = select(r.subscriber, r.value, r.at, t.papers.c.id).select_from(joined)
         for row in tx.execute(question.where(r.subscriber.in_(part)).order_by(r.at, r.paper)):
             (likes if row.value > 0 else dislikes)[row.subscriber].append(row.id)
+            if row.value > 0:
+                times[row.subscriber].append(row.at)
     said = likes.keys() | dislikes.keys()
-    return {key: Feedback(tuple(likes[key]), tuple(dislikes[key])) for key in said}
+    return {
+        key: Feedback(tuple(likes[key]), tuple(dislikes[key]), tuple(times[key])) for key in said
+    }
 
 
 # ------------------------------------------------------------------ a person's life
