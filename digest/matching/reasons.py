@@ -22,7 +22,7 @@ MOST_WORDS = 2  # of them from one wish
 LOOKED_AT = 6  # found words among which those in the title go first
 CLOSE = 0.06  # cosine from which a paper is called close to a seed: 1 in 1,000 chance pairs
 TEXTS = 10_000  # remembered, some 5 KB each
-NAMED = 300_000  # terms found in papers that are remembered, some 0.3 KB each
+NAMED = 150_000  # terms found in papers that are remembered, some 0.3 KB each
 
 
 class Why(Sequence[Reason]):
