@@ -40,6 +40,7 @@ def row(edition: Edition, delivery: Delivery | None = None) -> dict[str, Any]:
         "considered": edition.content.considered,
         "near": edition.content.near,
         "over_budget": edition.content.over_budget,
+        "unfitted": edition.content.unfitted,
     }
 
 
@@ -60,6 +61,7 @@ def _paper_row(paper: EditionPaper) -> dict[str, Any]:
             }
             for r in paper.reasons
         ],
+        "similar": [id_ for id_, _ in paper.similar],
     }
 
 
@@ -132,6 +134,8 @@ def _print(found: Edition, letter: Delivery | None, texts: Any) -> None:
         text = texts.get((paper.id, paper.revision))
         say(f"{number:3}. {text.title if text else paper.id}")
         say(f"     {paper.id} · {paper.section} · {why_words(paper.reasons)}")
+        for pin in paper.similar:
+            say(f"     + {texts[pin].title if pin in texts else pin[0]} ({pin[0]})")
 
 
 @app.command("passes", epilog=example("digest edition passes", "digest edition passes --json"))

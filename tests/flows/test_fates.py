@@ -88,6 +88,10 @@ def test_every_fate_of_a_paper_is_told(sqlite: Database, tmp_path: Path) -> None
         FateKind.SENT,
         FateKind.FOLDED,
     }
+    [shown] = [e for e in site("edition", "list", "--json").json if e["subscriber"][:3] == "ada"]
+    named = [id_ for paper in shown["papers"] for id_ in paper["similar"]]
+    assert fate("ada", named[0]) == FateKind.FOLDED
+    assert f"({named[0]})" in site("edition", "show", shown["id"]).out
     assert fate("ada", id_of("over")) == FateKind.OVER_BUDGET
     assert fate("ada", id_of("muted")) == FateKind.MUTED
     assert fate("ada", id_of("far")) == FateKind.NOT_GOOD_ENOUGH
