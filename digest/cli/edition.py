@@ -140,7 +140,7 @@ def _print(found: Edition, letter: Delivery | None, texts: Any) -> None:
 
 @app.command("passes", epilog=example("digest edition passes", "digest edition passes --json"))
 def passes_(limit: Limit = 50, as_json: AsJson = False) -> None:
-    """What each pass of publishing made, newest first, and whether all its letters have ended."""
+    """Passes of publishing, newest first. What each made, and whether its letters have ended."""
     from digest.store import passes
 
     with open_app().db.reading() as tx:
