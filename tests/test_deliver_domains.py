@@ -331,6 +331,27 @@ def test_a_rest_is_told_once_with_the_domains_own_words(sqlite, caplog):
     ]
 
 
+def test_a_run_that_is_stopped_does_not_wait_for_a_domain_at_rest(sqlite):
+    readers(sqlite, *(f"r{n}@busy.example" for n in range(12)))
+    stop, policy = asyncio.Event(), Policy(batch=3, rest_first=3600.0, rest_most=3600.0, grace=0.1)
+
+    async def go():
+        async with ScriptedRelay({"RCPT": "450 4.7.1 too many letters"}) as relay:
+            running = asyncio.create_task(
+                work(sqlite, to(relay.port, lanes=2), policy=policy, stop=stop)
+            )
+            while not relay.tries["RCPT"]:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            stop.set()
+            return await asyncio.wait_for(running, 20)
+
+    assert asyncio.run(go())["deferred"] <= 2
+    found = rows(sqlite).values()
+    assert {r.state for r in found} == {DeliveryState.QUEUED}
+    assert {r.reason for r in found} <= {"deferred", "domain_limit", "stopped", None}
+
+
 def test_a_domain_never_has_more_letters_on_their_way_than_it_may(sqlite):
     readers(sqlite, *(f"r{n}@slow.example" for n in range(6)), "ada@example.org")
 
