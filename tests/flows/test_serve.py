@@ -149,7 +149,7 @@ def test_a_visitor_confirms_by_mail_and_gets_a_letter(site: Site, shared: Path) 
 
 def test_the_end_waits_for_letters_on_the_wire_and_begins_no_other(site: Site) -> None:
     for name in ("ines", "mira", "yusuf"):
-        add = ("subscriber", "add", f"{name}@example.org", "--confirmed", "--profile")
+        add = ("subscriber", "add", f"{name}@{name}.example", "--confirmed", "--profile")
         site(*add, SAMPLE / "mira.toml", now=MONDAY - WEEK)
     with_papers(site)
     had, go = threading.Semaphore(0), threading.Event()
