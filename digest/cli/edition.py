@@ -74,7 +74,7 @@ def list_(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Editions, newest first: queued, or skipped and why; and how it stands with their letters."""
+    """Editions, newest first: queued, or skipped and why. And how it stands with their letters."""
     from digest.cli.subscriber import person
     from digest.store import deliveries, editions, passes
 
