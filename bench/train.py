@@ -1,6 +1,6 @@
 """How long learning from all readers takes, and how much memory, for a site of many readers.
 
-    python bench/train.py [--readers 100000] [--rounds 10]
+    python bench/train.py [--readers 100000]
 
 Prints JSON. The readers are those of citeulike-t, drawn again and again, each with a tenth of the
 papers exchanged for others that somebody who shares a paper has. `factors` is the part that grows
@@ -47,7 +47,6 @@ def drawn(likes: Any, number: int) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--readers", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=10)
     given = parser.parse_args()
     task = quality.citeulike()
     texts = {paper.id: paper for paper in task.library.old}
@@ -57,7 +56,7 @@ def main() -> None:
     grams = [vocabulary.grams(texts[id_]) for id_ in ids]
     found: dict[str, Any] = {"readers": many.shape[0], "papers": many.shape[1], "likes": many.nnz}
     for name, act in (
-        ("factors", lambda: factorise(many, rounds=given.rounds)),
+        ("factors", lambda: factorise(many)),
         ("factors and carrying", lambda: train(many, ids, grams)),
     ):
         begun, used = time.perf_counter(), time.process_time()
@@ -66,6 +65,7 @@ def main() -> None:
             "seconds": round(time.perf_counter() - begun, 1),
             "CPU seconds": round(time.process_time() - used, 1),
         }
+        print(f"{name}: {found[name]}", file=sys.stderr)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps(found | {"peak MB": peak // 1000}, indent=2))
 
