@@ -278,6 +278,7 @@ class ReasonKind(StrEnum):
     SEED = "seed"  # what: the id of the seed or liked paper it is close to
     CATEGORY = "category"  # what: the category
     READERS = "readers"  # what: a seed or liked paper, or ""; value: its readers here, at least 5
+    MEANING = "meaning"  # near what the person likes by the site's language model; names nothing
     VOTES = "votes"  # value: upvotes
     MISSED = "missed"  # what: day of a letter without it (where: letter) or none; value: votes then
     EVERYTHING = "everything"  # the person asked for every paper
@@ -296,8 +297,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A paper for one person: its section (an interest's name, FOLLOWED, LIKED or one of BY_VOTES),
-    a score, and true reasons, best first."""
+    """A paper for one person, in an interest's section or one of those below; reasons are true."""
 
     paper: Paper
     section: str

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from digest.matching.embeddings import Embeddings
     from digest.matching.lexical import LexicalMatcher
 
 
@@ -17,6 +18,14 @@ def the_matcher() -> LexicalMatcher:
     from digest.matching.lexical import LexicalMatcher  # numpy and scipy: only where needed
 
     return LexicalMatcher()
+
+
+@cache
+def the_embeddings(folder: str) -> Embeddings:
+    """One for the process: a model is large, and vectors are remembered. Raises ConfigError."""
+    from digest.matching.embeddings import open_model
+
+    return open_model(folder)
 
 
 def cores() -> int:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, seeds, subscribe
 from digest.app import learning
 from digest.app.plugins import build_source, source_spec, spec_of
-from digest.app.process import calm_gc, cores, the_matcher
+from digest.app.process import calm_gc, cores, the_embeddings, the_matcher
 from digest.app.secret import embedded_database, kept_secret, new_token, secret_file
 from digest.config import Settings
 from digest.deliver import Due as LetterDue
@@ -50,6 +50,7 @@ from digest.store.people import Due
 from digest.transports import Transport
 
 if TYPE_CHECKING:
+    from digest.matching.embeddings import Embeddings
     from digest.matching.heldout import Check
     from digest.transports.dkim import Signer
 
@@ -167,10 +168,17 @@ class App:
 
     @property
     def matcher(self) -> Matcher:
-        """With the collaborative map as it was learnt last."""
+        """With the collaborative map as it was learnt last, and the operator's model."""
         matcher = the_matcher()
         matcher.taste = self._map.current(self.db)
+        matcher.embeddings = self.embeddings
         return matcher
+
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """The model that the settings name, ready; None: they name none. Raises ConfigError."""
+        folder = self.settings.matching.embeddings
+        return the_embeddings(folder) if folder else None
 
     @cached_property
     def post(self) -> subscribe.Post:

@@ -28,6 +28,9 @@ def evaluate(
     top: Annotated[
         int, typer.Option(min=1, max=LARGEST, help="Papers ranked for each reader.")
     ] = 300,
+    embeddings: Annotated[
+        str, typer.Option(metavar="FOLDER", help="A sentence-transformers model that helps.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Rank new papers for readers as `publish` does. Writes a TREC run, judges it with qrels."""
@@ -37,7 +40,7 @@ def evaluate(
         if not file.is_file():
             raise Refused(f"no file {file}")
     with progress("readers") as tell:
-        found = judge.evaluate(papers, readers, run, qrels, top, tell)
+        found = judge.evaluate(papers, readers, run, qrels, top, tell, embeddings)
     if as_json:
         return print_json(found)
     for name, value in found.items():

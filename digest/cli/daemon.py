@@ -29,6 +29,7 @@ def serve(app: App, *, web: bool, work: bool) -> int:
     """Run until SIGTERM or SIGINT; then finish what is on the wire and return."""
     log_to_stderr()
     app.db.current()  # a database that cannot be used ends it here, in one line
+    _ = app.embeddings  # and so does a model that cannot
     listening = _listen(app) if web else None
     with stop_on_signals() as stop:
         beat = Heartbeat(ticks(app) if work else {}, app.clock, stop=stop)

@@ -119,6 +119,7 @@ def _findings(app: Any) -> Any:
         ("sources", _sources),
         ("templates", _templates),
         ("transport", _transport),
+        ("matching", _matching),
     ):
         try:
             yield {"part": part, "state": "fine", "message": look(app)}
@@ -165,6 +166,13 @@ def _transport(app: Any) -> str:
     if named := app.settings.delivery.transport:
         where = f"{named}, a plug-in"
     return f"letters go to {where}"
+
+
+def _matching(app: Any) -> str:
+    if (model := app.embeddings) is None:
+        return "by words, and by what readers like"
+    named = app.settings.matching.embeddings
+    return f"by words, by what readers like, and by {named} ({model.dimension} numbers a text)"
 
 
 def _relay(name: str, way: Any, weight: int) -> str:

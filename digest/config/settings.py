@@ -231,6 +231,17 @@ class DeliverySettings(_Section):
         return self
 
 
+class MatchingSettings(_Section):
+    embeddings: str = ""  # a folder that holds a sentence-transformers model
+
+    @field_validator("embeddings")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if "\n" in value:
+            raise ValueError("must be one line")
+        return value
+
+
 class WebSettings(_Section):
     listen: str = "127.0.0.1:8080"
 
@@ -290,6 +301,7 @@ class Settings(_Section):
     mail: MailSettings = MailSettings()
     smtp: SmtpSettings = SmtpSettings()
     delivery: DeliverySettings = DeliverySettings()
+    matching: MatchingSettings = MatchingSettings()
     web: WebSettings = WebSettings()
     bounces: BouncesSettings = BouncesSettings()
     webhooks: WebhooksSettings = WebhooksSettings()

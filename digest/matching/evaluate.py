@@ -15,6 +15,7 @@ from typing import Any
 
 from digest.errors import Refused
 from digest.matching import Matcher, Reader
+from digest.matching.embeddings import Embeddings, open_model
 from digest.matching.heldout import Check
 from digest.matching.lexical import LexicalMatcher
 from digest.matching.measures import Qrels, measure
@@ -51,12 +52,14 @@ def evaluate(
     qrels: Path | None = None,
     top: int = 300,
     tell: Tell | None = None,
+    embeddings: str = "",
 ) -> dict[str, float]:
-    """Write the run; give counts and, with qrels, the measures. Raises Refused for bad input."""
+    """Write the run; give counts and, with qrels, the measures. `embeddings`: a model's folder.
+    Raises Refused for bad input."""
     library = read_papers(_lines(papers))
     people = read_readers(_lines(readers))
     wanted = read_qrels(_lines(qrels)) if qrels else None
-    matcher, check = trained(library, people)
+    matcher, check = trained(library, people, open_model(embeddings) if embeddings else None)
     scores: dict[str, list[str]] = {}
     with run.open("w", encoding="utf-8", newline="\n") as file:
         for done, (reader, ranked) in enumerate(rank(library, people, top, matcher), start=1):
@@ -69,11 +72,13 @@ def evaluate(
     return found | (measure(scores, wanted) if wanted is not None else {})
 
 
-def trained(library: Library, readers: Sequence[Judged]) -> tuple[LexicalMatcher, Check]:
-    """The matcher as a site with these readers would have it after `digest train`."""
+def trained(
+    library: Library, readers: Sequence[Judged], embeddings: Embeddings | None = None
+) -> tuple[LexicalMatcher, Check]:
+    """The matcher as a site with these readers, and this model, has it after `digest train`."""
     libraries = [tuple(dict.fromkeys(judged.likes)) for judged in readers]
     learnt = learn(libraries, library.old)
-    return LexicalMatcher(taste=learnt.map), learnt.check
+    return LexicalMatcher(taste=learnt.map, embeddings=embeddings), learnt.check
 
 
 def rank(

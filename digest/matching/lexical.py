@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from digest.matching import Matcher, Ranking, Reader
 from digest.matching.collaborative import CollaborativeMap
+from digest.matching.embeddings import Embeddings
 from digest.matching.meeting import WORTH, Pace
 from digest.matching.picking import (
     FOLLOW,
@@ -41,10 +42,16 @@ T = TypeVar("T")
 class LexicalMatcher:
     """The matcher that needs nothing but the texts. One for a process: it remembers texts."""
 
-    def __init__(self, worth: int = WORTH, taste: CollaborativeMap | None = None) -> None:
+    def __init__(
+        self,
+        worth: int = WORTH,
+        taste: CollaborativeMap | None = None,
+        embeddings: Embeddings | None = None,
+    ) -> None:
         """`worth`: readers that have been asked about before machine code is made ready; `taste`:
-        what readers of the same papers like, if the site has enough of them."""
-        self.taste = taste
+        what readers of the same papers like, if the site has enough of them; `embeddings`: by the
+        operator's model, if there is one."""
+        self.taste, self.embeddings = taste, embeddings
         self._vocabulary = Vocabulary()
         self._pace = Pace(worth)
 
@@ -58,7 +65,7 @@ class LexicalMatcher:
         if self._vocabulary.full:
             self._vocabulary = Vocabulary()
         parts = self._vocabulary, papers, background, trending, self._pace, self.taste
-        return LexicalPrepared(*parts)
+        return LexicalPrepared(*parts, self.embeddings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class LexicalPrepared:
         trending: Sequence[Paper],
         pace: Pace,
         taste: CollaborativeMap | None = None,
+        embeddings: Embeddings | None = None,
     ) -> None:
         self._pace = pace
         fresh = {paper.id: paper for paper in papers}
@@ -89,7 +97,7 @@ class LexicalPrepared:
         there.sort(key=lambda paper: paper.id not in fresh)  # the window's own first
         place = {paper.id: i for i, paper in enumerate(there)}
         self._shelf = Shelf(there)
-        self._space = Space(vocabulary, there, background, taste)
+        self._space = Space(vocabulary, there, background, taste, embeddings)
         wanted = [place[id_] for id_ in popular]
         self._held = Held(self._space, self._shelf, self._space.index(wanted, NEAR))
         self._picker = Picker(self._space, self._shelf, len(fresh), wanted)

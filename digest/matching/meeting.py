@@ -45,7 +45,7 @@ class Said:
 class Learnt:
     """What wishes learn from papers: (wishes x columns) centres less nothing; of each wish the
     weight of its papers, what a paper has in common with them by chance, and 1 / deviation; and
-    (wishes x rank) what is held against places on the collaborative map, rank 0 without one."""
+    (wishes x places) what is held against places on the collaborative map and by the model."""
 
     centres: Matrix
     mass: Scores
@@ -70,7 +70,7 @@ class Asking:
 
 class Index:
     """What wishes are held against: (columns x papers) mentions and vectors; `pull`: how near each
-    paper is to the middle of everything; `places`: (papers x rank) on the collaborative map;
+    paper is to the middle of everything; `places`: (papers x places), see Space.places;
     `popular`: 1 for papers that come out from z `near` on."""
 
     def __init__(
@@ -193,7 +193,7 @@ def power(index: Index, said: Said, learnt: Learnt) -> Scores:
 
 
 def by_taste(index: Index, learnt: Learnt) -> Scores:
-    """(wishes x papers): the z that the collaborative map gives."""
+    """(wishes x papers): the z that the collaborative map and the model give."""
     return np.asarray(learnt.tastes @ index.places.T, np.float32)
 
 

@@ -106,8 +106,12 @@ class Explainer:
         if not found and pick.wish >= 0:
             found = [*self._readers(wish, block, row, examples, pick.paper)]
         if not found and pick.wish >= 0:
+            found = [*_meaning(wish, block.meant(row, pick.paper), NEAR)]
+        if not found and pick.wish >= 0:
             found = [*islice(self._heaviest(block, row, pick.paper), MOST_WORDS)]
-        return found or ([close] if close and pick.wish >= 0 else [])
+        if not found and pick.wish >= 0:
+            found = [close] if close else [*_meaning(wish, block.meant(row, pick.paper), 0)]
+        return found
 
     # -------------------------------------------------------------- what the reader wrote
 
@@ -222,6 +226,13 @@ def _as_liked(reason: Reason, asked: Asked, examples: Sequence[Paper]) -> Reason
         return reason
     liked = {examples[index].id for index in asked.likes}
     return replace(reason, where="liked") if reason.what in liked else reason
+
+
+def _meaning(wish: Wish, meant: float, least: float) -> Iterator[Reason]:
+    """That the model brought a paper, where it added more than `least` to its z. No paper is
+    named: how near it is to one of them is nothing that a reader could look up."""
+    if wish.seeds and meant > least:
+        yield Reason(ReasonKind.MEANING)
 
 
 def _title_first(reasons: Iterable[Reason]) -> list[Reason]:

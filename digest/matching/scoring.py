@@ -92,7 +92,14 @@ class Block:
 
     def tasted(self, row: int, paper: int) -> float:
         """The z that the collaborative map alone gives a paper for a wish; 0 without a map."""
-        return float(self._learnt.tastes[row] @ self.space.window_places[paper])
+        return self._dense(row, paper, slice(0, self.space.rank))
+
+    def meant(self, row: int, paper: int) -> float:
+        """What the model adds to the z of a paper for a wish; 0 without a model."""
+        return self._dense(row, paper, slice(self.space.rank, None))
+
+    def _dense(self, row: int, paper: int, part: slice) -> float:
+        return float(self._learnt.tastes[row, part] @ self.space.window_places[paper, part])
 
     def shared(self, row: int, paper: int, most: int) -> list[tuple[str, ...]]:
         """The stems (or pairs of stems) that a paper shares with a wish, heaviest first."""
@@ -132,8 +139,10 @@ class Block:
     def _of_papers(self, wishes: Sequence[Wish]) -> Learnt:
         """The mean of what is liked less that of what is not, and the taste that speaks of it."""
         weights = self._of_examples(wishes)
-        tastes = self.space.tastes(weights, self.papers)
-        return self.space.learnt(_as_means(weights), self.examples, tastes)
+        mixing, tastes = _as_means(weights), self.space.tastes(weights, self.papers)
+        return self.space.learnt(
+            mixing, self.examples, tastes, self.space.meant(mixing, self.papers)
+        )
 
     def _of_examples(self, wishes: Sequence[Wish]) -> Matrix:
         """(wishes x examples): what each liked paper weighs; below 0 for what is not liked."""

@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from digest.matching.collaborative import CollaborativeMap
+from digest.matching.embeddings import Embeddings, Meaning
 from digest.matching.meeting import Index, Learnt, Matrix, Scores
 from digest.matching.vocabulary import Codes, Grams, Vocabulary, single, text_key
 from digest.model import Paper
@@ -34,6 +35,7 @@ NO_CODE = -1
 TOO_COMMON = 0.25  # a word of more papers than this makes no two papers alike, and costs most
 IN_TITLE = 3.0  # mentions that one in the title is worth
 MAP, BESIDE = 1.25, 0.275  # of z: what the collaborative map gives, and Rocchio where it gives any
+MEANT = 0.25  # of z: what the model of the extra `embeddings` adds
 MOST_Z2 = 400.0  # the evidence of one term has a bound: rarer than 1 in 400 is not stronger
 
 
@@ -46,9 +48,11 @@ class Space:
         papers: Sequence[Paper],
         background: Sequence[Paper] = (),
         taste: CollaborativeMap | None = None,
+        embeddings: Embeddings | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.taste = taste
+        self._meaning = Meaning(embeddings, papers, background) if embeddings else None
         self.window = papers
         self.number = len(papers)
         grams = self._grams(papers)
@@ -216,10 +220,22 @@ class Space:
         return self.places(self.window)
 
     def places(self, texts: Sequence[Paper]) -> Scores:
-        """(texts x rank) on the collaborative map; rank 0 without one."""
-        if self.taste is None:
-            return np.empty((len(texts), 0), np.float32)
-        return self.taste.place(self._grams(texts))
+        """(texts x (rank + dimension)): on the collaborative map, and by the model; 0 wide for
+        each that is not there."""
+        nothing = np.empty((len(texts), 0), np.float32)
+        mapped = self.taste.place(self._grams(texts)) if self.taste else nothing
+        return np.hstack([mapped, self._meaning.places(texts) if self._meaning else nothing])
+
+    @property
+    def rank(self) -> int:
+        """How many columns of places are the map's."""
+        return self.taste.rank if self.taste else 0
+
+    def meant(self, mixing: Matrix, examples: Sequence[Paper]) -> Scores:
+        """(wishes x dimension): to be held against places, see Meaning.tastes."""
+        if self._meaning is None:
+            return np.empty((mixing.shape[0], 0), np.float32)
+        return self._meaning.tastes(mixing, examples)
 
     def tastes(self, weights: Matrix, examples: Sequence[Paper]) -> Scores:
         """(wishes x rank): to be held against places. `weights`: (wishes x examples), see
@@ -233,12 +249,13 @@ class Space:
         """(examples x papers): cosines."""
         return np.asarray((examples @ self._by_word).toarray(), np.float32)
 
-    def learnt(self, mixing: Matrix, examples: Matrix, tastes: Scores) -> Learnt:
+    def learnt(self, mixing: Matrix, examples: Matrix, tastes: Scores, meant: Scores) -> Learnt:
         """What wishes learn from: Rocchio (1971), the weighted mean of examples less the mean of
         everything; nothing where a wish has no examples. Where the collaborative map knows a taste,
-        Rocchio stands beside it.
+        Rocchio stands beside it. What the model says is added to either.
 
-        `mixing`: (wishes x examples) weights; `examples`: from `vectors`; `tastes`: from `tastes`.
+        `mixing`: (wishes x examples) weights; `examples`: from `vectors`; `tastes` and `meant`:
+        from the methods of these names.
         """
         mass = _sums(mixing, axis=1)
         centres = mixing @ examples
@@ -248,7 +265,8 @@ class Space:
         scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0).astype(np.float32)
         known = tastes.any(axis=1)
         scale = np.where(known, np.float32(BESIDE) * scale, scale).astype(np.float32)
-        return Learnt(centres, mass, expected.astype(np.float32), scale, tastes * np.float32(MAP))
+        dense = np.hstack([tastes * np.float32(MAP), meant * np.float32(MEANT)])
+        return Learnt(centres, mass, expected.astype(np.float32), scale, dense)
 
     def surprise(self, count: int, of: int) -> float:
         """z of meeting a rule that `count` of `of` papers meet."""

@@ -322,11 +322,11 @@ def _similar(papers: Pinned, entry: EditionPaper) -> Similar:
     return tuple(named(papers[pin]) for pin in entry.similar if pin in papers)
 
 
-_OF_EXAMPLES = {ReasonKind.SEED, ReasonKind.READERS}
+_OF_EXAMPLES = {ReasonKind.SEED, ReasonKind.READERS, ReasonKind.MEANING}
 
 
 def _without_examples(entry: EditionPaper) -> EditionPaper:
-    """Without the reasons that name a paper which its reader likes."""
+    """Without the reasons that tell of papers which its reader likes."""
     told = tuple(reason for reason in entry.reasons if reason.kind not in _OF_EXAMPLES)
     return replace(entry, reasons=told)
 

@@ -145,6 +145,8 @@ def reason_words(reason: Reason) -> str:
             return _seed(reason)
         case ReasonKind.READERS:
             return _readers(reason)
+        case ReasonKind.MEANING:
+            return "near in meaning to papers you like, as this site's language model reads it"
         case ReasonKind.CATEGORY:
             return f"in {plain(reason.what)}"
         case ReasonKind.VOTES:

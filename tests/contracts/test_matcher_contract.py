@@ -8,10 +8,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from encoding import BagOfWords
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.matching import Matcher, Ranking, Reader, scoring
+from digest.matching.embeddings import Embeddings
 from digest.matching.lexical import LexicalMatcher
 from digest.model import (
     BY_VOTES,
@@ -36,7 +38,16 @@ def compiled() -> Matcher:
     return LexicalMatcher(worth=0)
 
 
-MATCHERS: list[Callable[[], Matcher]] = [LexicalMatcher, compiled]
+def by_meaning(worth: int = 10**9) -> Matcher:
+    """The same with a model."""
+    return LexicalMatcher(worth, embeddings=Embeddings(BagOfWords()))
+
+
+def compiled_by_meaning() -> Matcher:
+    return by_meaning(worth=0)
+
+
+MATCHERS: list[Callable[[], Matcher]] = [LexicalMatcher, compiled, by_meaning]
 DAY = datetime(2025, 9, 1, tzinfo=UTC)
 
 # Spelt as people spell: capitals, hyphens, diacritics, possessives, joined prefixes, digits.
@@ -132,6 +143,8 @@ def is_true(reason: Reason, match: Match, reader: Reader) -> bool:
             return reason.what in paper.categories
         case ReasonKind.SEED:
             return reason.what in learnt and reason.what in reader.known and reason.value > 0
+        case ReasonKind.MEANING:
+            return reason == Reason(ReasonKind.MEANING) and bool(learnt & reader.known.keys())
         case ReasonKind.VOTES:
             return reason.value == paper.signals["upvotes"] > 0
         case ReasonKind.EVERYTHING:
@@ -231,9 +244,14 @@ def test_order_gives_the_best_papers_whatever_the_floor(matcher: Matcher) -> Non
 
 @settings(max_examples=60, deadline=None)
 @given(day=days())
-def test_machine_code_ranks_as_scipy_does(day: Day) -> None:
+@pytest.mark.parametrize(
+    "ways", [(LexicalMatcher, compiled), (by_meaning, compiled_by_meaning)], ids=["words", "model"]
+)
+def test_machine_code_ranks_as_scipy_does(
+    ways: tuple[Callable[[], Matcher], ...], day: Day
+) -> None:
     fresh, old, popular, asked = day
-    prepared = [make().prepare(fresh, old, popular) for make in (LexicalMatcher, compiled)]
+    prepared = [make().prepare(fresh, old, popular) for make in ways]
     assert prepared[0].rank(asked) == prepared[1].rank(asked)
 
 
