@@ -52,8 +52,9 @@ class Embeddings:
         keys = [text_key(paper) for paper in papers]
         with self._lock:
             there = {key: self._look(key) for key in keys}
-            new = {k: p for k, p in zip(keys, papers, strict=True) if there[k] is None}
-            there |= zip(new, self._vectors(list(new.values())), strict=True)
+        new = {k: p for k, p in zip(keys, papers, strict=True) if there[k] is None}
+        there |= zip(new, self._vectors(list(new.values())), strict=True)  # long: nobody waits
+        with self._lock:
             for key in new:
                 self._keep(key, there[key])
         found = [vector for key in keys if (vector := there[key]) is not None]
