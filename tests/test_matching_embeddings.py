@@ -51,7 +51,7 @@ def test_a_paper_of_the_same_meaning_and_no_common_word_comes_only_with_the_mode
     assert [ALIKE.id] == [match.paper.id for match in found.matches]
 
 
-def test_the_model_adds_a_quarter_of_its_z_to_that_of_words() -> None:
+def test_the_model_adds_a_quarter_of_its_z_to_an_eighth_less_of_that_of_words() -> None:
     papers = [Paper("p:near", "Fast cars", ""), ALIKE, *OTHER[:5]]
     reader = Reader(likes(), known={LIKED.id: LIKED})
     plain, better = (
@@ -62,7 +62,8 @@ def test_the_model_adds_a_quarter_of_its_z_to_that_of_words() -> None:
     meaning = Meaning(vectors, papers, OTHER)
     mixing = sp.csr_matrix(np.ones((1, 1), np.float32))
     [z] = meaning.tastes(mixing, [LIKED]) @ meaning.places(papers).T
-    assert better["p:near"] == pytest.approx(plain["p:near"] + 0.25 * z[0], rel=1e-4)
+    words = 1 - 0.125 * meaning.trust
+    assert better["p:near"] == pytest.approx(words * plain["p:near"] + 0.25 * z[0], rel=1e-4)
 
 
 def test_without_likes_the_model_changes_nothing() -> None:

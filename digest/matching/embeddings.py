@@ -103,7 +103,7 @@ class Meaning:
         self._mean = seen.mean(axis=0) if len(seen) else np.zeros(embeddings.dimension, np.float32)
         away = seen - self._mean
         self._spread = away.T @ away / np.float32(max(len(seen), 1))
-        self._trust = len(seen) / (len(seen) + DOUBT)
+        self.trust = len(seen) / (len(seen) + DOUBT)
 
     def places(self, texts: Sequence[Paper]) -> Vectors:
         """(texts x dimension): vectors less their mean; 0 for what has no text."""
@@ -119,7 +119,7 @@ class Meaning:
         `mixing`: (wishes x examples), sparse; what is liked adds up to 1 in a row."""
         found = np.asarray(mixing @ self._embeddings.of(examples), np.float32)
         variance = np.einsum("ij,ij->i", found @ self._spread, found)
-        scale = np.where(variance > 1e-12, self._trust / np.sqrt(np.maximum(variance, 1e-12)), 0)
+        scale = np.where(variance > 1e-12, self.trust / np.sqrt(np.maximum(variance, 1e-12)), 0)
         return np.asarray(found * scale[:, None], np.float32)
 
 

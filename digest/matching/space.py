@@ -35,7 +35,7 @@ NO_CODE = -1
 TOO_COMMON = 0.25  # a word of more papers than this makes no two papers alike, and costs most
 IN_TITLE = 3.0  # mentions that one in the title is worth
 MAP, BESIDE = 1.25, 0.275  # of z: what the collaborative map gives, and Rocchio where it gives any
-MEANT = 0.25  # of z: what the model of the extra `embeddings` adds
+MEANT, EASED = 0.25, 0.875  # of z: what the operator's model adds, and all else where it does
 MOST_Z2 = 400.0  # the evidence of one term has a bound: rarer than 1 in 400 is not stronger
 
 
@@ -265,8 +265,16 @@ class Space:
         scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0).astype(np.float32)
         known = tastes.any(axis=1)
         scale = np.where(known, np.float32(BESIDE) * scale, scale).astype(np.float32)
-        dense = np.hstack([tastes * np.float32(MAP), meant * np.float32(MEANT)])
-        return Learnt(centres, mass, expected.astype(np.float32), scale, dense)
+        eased = self._eased(meant)
+        mapped = tastes * (np.float32(MAP) * eased)[:, None]
+        dense = np.hstack([mapped, meant * np.float32(MEANT)])
+        return Learnt(centres, mass, expected.astype(np.float32), scale * eased, dense)
+
+    def _eased(self, meant: Scores) -> Row:
+        """What the rest of z is multiplied by, wish by wish, so that no more papers pass a floor
+        with the model than without."""
+        trust = self._meaning.trust if self._meaning else 0.0
+        return np.where(meant.any(axis=1), 1 - (1 - EASED) * trust, 1).astype(np.float32)
 
     def surprise(self, count: int, of: int) -> float:
         """z of meeting a rule that `count` of `of` papers meet."""
