@@ -586,6 +586,18 @@ def test_a_database_that_locks_up_before_the_body_stops_the_body(sqlite):
     assert (relay.bodies, state(sqlite)[0]) == ([], DeliveryState.LEASED)
 
 
+def test_a_fault_of_ours_in_recording_ends_the_run_and_lets_no_body_go(sqlite, monkeypatch):
+    readers(sqlite, ADA)
+
+    def faulty(*given) -> None:
+        raise ValueError("an odd value")
+
+    monkeypatch.setattr(Recorder, "_commit", faulty)
+    said, relay = broken_runs(sqlite.engine.url.database)
+    assert said == "outcomes cannot be written: ValueError('an odd value')"
+    assert relay.bodies == []
+
+
 def test_an_outcome_that_could_not_be_written_is_tried_once_more(sqlite, monkeypatch):
     readers(sqlite, ADA)
     lock = sqlite3.connect(sqlite.engine.url.database, isolation_level=None)

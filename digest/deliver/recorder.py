@@ -8,14 +8,16 @@ without its outcome being written, and a crash leaves no more `unknown` rows tha
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from digest.errors import DigestError
+from digest.errors import Broken, DigestError
 from digest.model import Settlement
 from digest.store import Database, deliveries
 
+log = logging.getLogger("digest.deliver")
 GATHER = 0.001  # seconds a body mark waits for those of other lanes
 PATIENCE = 0.2  # seconds an outcome waits for a body mark to share its transaction with
 Written = Callable[[Sequence[Settlement]], None]
@@ -98,6 +100,10 @@ class Recorder:
             settled, go = await self._committed(owed, pairs, relays)
         except DigestError as error:
             self._fail(error, owed, marks)
+            return
+        except Exception as error:  # a fault of ours: lanes would wait for their marks for ever
+            log.exception("outcomes cannot be written")
+            self._fail(Broken(f"outcomes cannot be written: {error!r}"), owed, marks)
             return
         self._note(owed, settled, go, pairs)
         for key, _, _, future in marks:
