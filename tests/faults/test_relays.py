@@ -69,9 +69,10 @@ def test_one_of_three_dies_in_mid_run_and_comes_back(db, mortal):
     readers(db, *(f"r{n}@d{n % 9}.example" for n in range(PEOPLE)))
 
     async def go():
-        async with mortal() as a, mortal() as b, mortal(reply_delay=0.001) as c:
+        slow = {"reply_delay": 0.004}  # the others are still busy when it has come back
+        async with mortal() as a, mortal(**slow) as b, mortal(**slow) as c:
             a.at[10] = a.die  # in the middle of a letter: accepted, and never answered
-            b.at[40] = a.rise
+            b.at[20] = a.rise
             counts = await work(db, ways(a, b, c))
             return counts, (a, b, c)
 
