@@ -97,7 +97,7 @@ def owe(app: App, known: Sequence[dict[str, Any]], first: int, letters: int, num
     chance = random.Random(first)
     for start in range(first, first + letters, BATCH):
         ours = [
-            people.NewSubscriber(f"reader{n}@example.org", {}, Cadence(), confirmed_at=NOW)
+            people.NewSubscriber(f"reader{n}@site{n % 20}.example", {}, Cadence(), confirmed_at=NOW)
             for n in range(start, min(first + letters, start + BATCH))
         ]
         with app.db.writing() as tx:
