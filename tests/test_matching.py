@@ -147,6 +147,12 @@ def test_the_words_that_meet_a_query_are_cited() -> None:
     assert ("category", "q-bio.PE", "categories") in cited["p:bees"]
 
 
+def test_words_that_a_query_and_a_term_share_are_cited_once() -> None:
+    text = "[[interest]]\nname = 'i'\nquery = '\"ant colonies\"'\nterms = ['Ant colonies']"
+    cited = {match.paper.id: why(match) for match in rank(text).matches}
+    assert cited["p:ants"] == [("query", "Ant colonies", "title")]
+
+
 def test_an_interest_without_anything_asks_for_every_paper() -> None:
     found = rank('[[interest]]\nname = "All"')
     assert {paper.id for paper in TODAY} == set(ids(found))

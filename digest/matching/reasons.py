@@ -118,7 +118,10 @@ class Explainer:
     def _said(self, wish: Wish, paper: int) -> list[Reason]:
         if wish.everything:
             return [Reason(ReasonKind.EVERYTHING), *self._terms(wish, paper)]
-        found = [*self._query(wish, paper), *self._terms(wish, paper)]
+        found = self._query(wish, paper)
+        told = {(reason.what.lower(), reason.where) for reason in found}
+        terms = self._terms(wish, paper)
+        found += [term for term in terms if (term.what.lower(), term.where) not in told]
         return [*islice(dict.fromkeys(found), MOST_WORDS + 1)]
 
     def _query(self, wish: Wish, paper: int) -> list[Reason]:
