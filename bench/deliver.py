@@ -12,7 +12,8 @@ one of --bytes.
 
 With --delay the relay answers after that long, as one far away does: what came in one go, in one
 go. `of_the_possible` is our rate over what the round trips allow: two a letter where PIPELINING is
-offered, else (--no-pipelining) four.
+offered, else (--no-pipelining) four. `of_the_bare_client` is our rate over that of a client that
+does nothing but these round trips, in the same run: a loop and a relay have delays of their own.
 
 With --flat so many letters are due at once; memory is told at 10,000 and at every tenfold.
 """
@@ -212,12 +213,14 @@ def turns(args: argparse.Namespace, app: App, port: int) -> dict[str, Any]:
     app.renderer  # noqa: B018 - the templates are read before the clock starts
     part, ours, begun = Slice(app), [], memory()
     size = args.letters // args.slices
-    few, alike, given = min(size, 1000), [], []
+    few, alike, given, bare = min(size, 1000), [], [], []
     for number in range(args.slices):
         owe(app, known, number * size, size, args.papers)
         ours.append(part.run())
         alike.append(peers(args, port, few, int(ours[-1]["bytes"])))
         given.append(peers(args, port, few, args.bytes))
+        if args.delay:
+            bare.append(bare_client(args, port, size, int(ours[-1]["bytes"])))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     found = medians(ours)
     return {
@@ -226,7 +229,12 @@ def turns(args: argparse.Namespace, app: App, port: int) -> dict[str, Any]:
         "peers_at_our_size": compared(alike, found["in all"]),
         f"peers_at_{args.bytes}_bytes": compared(given, found["in all"]),
         "memory_mb": {"begin": begun, "peak": peak},
+        **({"bare_client": round(median(bare), 1)} if bare else {}),
     }
+
+
+def bare_client(args: argparse.Namespace, port: int, letters: int, size: int) -> float:
+    return asyncio.run(sinks.bare(port, letters, size, args.lanes, not args.no_pipelining))
 
 
 def compared(rows: Sequence[dict[str, Any]], ours: float) -> dict[str, Any]:
@@ -299,6 +307,7 @@ def main() -> None:
         possible = args.lanes / (trips * args.delay)
         report |= {"round_trips": trips, "possible_per_s": round(possible, 1), "mark": 0.9}
         report["of_the_possible"] = round(found["ours"]["rate"] / possible, 3)
+        report["of_the_bare_client"] = round(found["ours"]["rate"] / found["bare_client"], 3)
     print(json.dumps(report, indent=2))
 
 

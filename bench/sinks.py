@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,11 +75,29 @@ def _until_open(port: int, process: subprocess.Popen[bytes]) -> None:
     sys.exit(f"no relay came up on port {port}")
 
 
-class Late(asyncio.Protocol):
-    """A relay at a distance: whatever comes in one go is answered in one go, `delay` seconds
-    later. It costs as little CPU as it can, and keeps nothing."""
+class Delay:
+    """Calls back after so many seconds, on average: a loop wakes up late, by half a millisecond
+    and more, and would seem to be a relay that is farther away."""
 
-    def __init__(self, delay: float, pipelining: bool) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._late = seconds, 0.0
+
+    def then(self, write: Callable[[bytes], object], data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._seconds
+
+        def call() -> None:
+            write(data)
+            self._late += (loop.time() - due) / 20
+
+        loop.call_at(due - self._late, call)
+
+
+class Late(asyncio.Protocol):
+    """A relay at a distance: whatever comes in one go is answered in one go, after `delay`. It
+    costs as little CPU as it can, and keeps nothing."""
+
+    def __init__(self, delay: Delay, pipelining: bool) -> None:
         self._delay, self._offer = delay, b"\r\n250-PIPELINING" if pipelining else b""
         self._body, self._tail = False, b""
 
@@ -106,15 +124,41 @@ class Late(asyncio.Protocol):
         return reply % self._offer if verb == b"EHLO" else reply
 
     def _answer(self, replies: bytes) -> None:
-        asyncio.get_running_loop().call_later(self._delay, self._transport.write, replies)
+        self._delay.then(self._transport.write, replies)
+
+
+async def bare(port: int, letters: int, size: int, lanes: int, pipelining: bool) -> float:
+    """Letters a second of a client that does nothing but what the protocol asks for: the same
+    bytes again and again, nothing written or remembered."""
+    body = b"x" * 78 + b"\r\n"
+    data = body * (size // len(body)) + END[2:]
+    commands = [b"MAIL FROM:<a@b.example>\r\n", b"RCPT TO:<c@d.example>\r\n", b"DATA\r\n"]
+    groups = [(b"".join(commands), 3)] if pipelining else [(line, 1) for line in commands]
+
+    async def lane(count: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await reader.readline()
+        writer.write(b"EHLO bare\r\n")
+        while (await reader.readline())[3:4] == b"-":
+            pass
+        for _ in range(count):
+            for line, replies in [*groups, (data, 1)]:
+                writer.write(line)
+                for _ in range(replies):
+                    await reader.readline()
+        writer.close()
+
+    begun = time.monotonic()
+    await asyncio.gather(*(lane(letters // lanes) for _ in range(lanes)))
+    return letters // lanes * lanes / (time.monotonic() - begun)
 
 
 def serve(port: int, delay: float, pipelining: bool) -> None:
     """Be late, for ever."""
 
     async def forever() -> None:
-        loop = asyncio.get_running_loop()
-        await loop.create_server(lambda: Late(delay, pipelining), "127.0.0.1", port, backlog=512)
+        loop, late = asyncio.get_running_loop(), Delay(delay)
+        await loop.create_server(lambda: Late(late, pipelining), "127.0.0.1", port, backlog=512)
         await asyncio.Event().wait()
 
     asyncio.run(forever())
