@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from letters import PAPERS, READER, a_renderer, sample
 
 from digest.model import Content, Edition, Subscriber
 from digest.render.context import digest_context
-from digest.render.frame import Frame
+from digest.render.frame import Frame, line
 from digest.render.letter import our_templates
 from digest.render.mime import unqp
 from digest.render.pieces import paper_slot, piece
@@ -141,3 +143,28 @@ def test_a_template_that_fails_for_one_reader_names_its_line(tmp_path: Path) -> 
         cut(frame, quiet)
     where = traceback.extract_tb(found.value.__traceback__)[-1]
     assert (Path(where.filename).name, where.lineno) == ("body.html", 2)
+
+
+SUBJECTS = {  # email/digest/part.html again, as a template of few words
+    "values": "{{ lead }} for {{ email }}, {{ near }} {{ site.name }}",
+    "a part": "{% include 'email/digest/part.html' %}{{ count }}",
+    "a part by a name worked out": "{% include 'email/digest/' ~ 'part.html' %}",
+    "of the sections": "{% for s in sections %}{{ s.name }} {% endfor %}{{ range(count)|sum }}",
+}
+
+
+@pytest.mark.parametrize("text", SUBJECTS.values(), ids=SUBJECTS.keys())
+def test_a_line_comes_out_as_if_nothing_were_remembered(text: str, tmp_path: Path) -> None:
+    site = environment(tmp_path, text)
+    name = "email/digest/body.html"
+    said, template = line(site, name), site.get_template(name)
+    for seen in contexts() * 2:
+        assert template.render(seen) == said(seen)
+
+
+def test_a_line_is_written_once_for_readers_of_the_same_best_paper(tmp_path: Path) -> None:
+    site = environment(tmp_path, "{{ number() }}: {{ lead }}")
+    site.globals["number"] = partial(next, count(1))
+    said = line(site, "email/digest/body.html")
+    alike = [context(sample.sample_edition(), replace(READER, key=n)) for n in (1, 2, 3)]
+    assert [f"1: {alike[0]['lead']}"] * 3 == [said(seen) for seen in alike]

@@ -12,7 +12,7 @@ is never wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ OWN = frozenset(
 """Names of the letter's context whose values differ from reader to reader."""
 SECTION_NAME, SECTION = "name", frozenset(("name", "papers"))
 KEPT = 256  # frames of one template, about 10 kB each
+LINES = 2048
 FIRST_CUT, FIRST_SECTION = 0xF000, 0xF400  # a slot's name is one character: see paper_slot
 _SPECIAL = frozenset(("loop", "self", "super", "caller", "varargs", "kwargs"))
 
@@ -127,7 +128,7 @@ class Cuts(BaseLoader):
         used = [node for tree in trees for node in tree.find_all(nodes.Name)]
         tests = {id(node) for tree in trees for node in _tests(tree)}
         read = {node.name for node in used if id(node) not in tests}
-        known = all(other for tree in trees for other in meta.find_referenced_templates(tree))
+        known = _known(trees)
         self.by_value = tuple(sorted(read)) if known else None
         self.by_truth = tuple(sorted(({node.name for node in used} - read) & OWN))
         self.names_sections = known and _names_sections(trees)
@@ -174,12 +175,25 @@ class Cuts(BaseLoader):
         alone.set_environment(self._whole)
         code = self._whole.compile(alone, name, self._file(name))
         render = Template.from_code(self._whole, code, self._whole.make_globals(None)).render
+        return _remembering(render, names, KEPT)
 
-        @lru_cache(maxsize=KEPT)
-        def said(*values: tuple[str, Any]) -> str:
-            return render(dict(values))
 
-        return lambda context: said(*[(n, context[n]) for n in names if n in context])
+def line(environment: Environment, name: str) -> Say:
+    """A template of few words, such as a subject. Most readers' letters have the same, so what came
+    of the same values before is known, where it is known which these are."""
+    render, trees = environment.get_template(name).render, dict(_trees(environment, name))
+    if not _known(trees.values()):
+        return render
+    names = frozenset().union(*map(meta.find_undeclared_variables, trees.values()))
+    return _remembering(render, tuple(sorted(names - environment.globals.keys())), LINES)
+
+
+def _remembering(render: Say, names: tuple[str, ...], most: int) -> Say:
+    @lru_cache(maxsize=most)
+    def said(*values: tuple[str, Any]) -> str:
+        return render(dict(values))
+
+    return lambda context: said(*[(n, context[n]) for n in names if n in context])
 
 
 # ------------------------------------------------------------------ reading trees
@@ -202,6 +216,11 @@ def _trees(environment: Environment, name: str) -> Iterator[tuple[str, nodes.Tem
         found = {other for other in meta.find_referenced_templates(tree) if other} - seen
         todo += sorted(found)
         seen |= found
+
+
+def _known(trees: Iterable[nodes.Template]) -> bool:
+    """True where the names of all that these build on stand in them."""
+    return all(other for tree in trees for other in meta.find_referenced_templates(tree))
 
 
 def _within(node: nodes.Node, kind: type[Any]) -> Iterator[Any]:

@@ -41,7 +41,7 @@ from digest.render.context import (
     notice_context,
     page_context,
 )
-from digest.render.frame import Frame
+from digest.render.frame import Frame, line
 from digest.render.mime import (
     header,
     headers,
@@ -87,6 +87,7 @@ class _Written(NamedTuple):
     subject: str
     text: bytes  # quoted-printable
     html: bytes
+    leave: str = ""  # where its reader unsubscribes
 
 
 def our_templates() -> Path:
@@ -106,7 +107,8 @@ class Renderer:
     def __init__(self, site: Site, links: Links, templates: Path | None = None) -> None:
         self.site, self._links = site, links
         self._environment = _environment(site, templates)
-        self._digest = self._templates("digest", "subject.txt")
+        with _readable("digest"):
+            self._line = line(self._environment, "email/digest/subject.txt")
         self._text, self._html = self._frame("body.txt"), self._frame("body.html")
         self._paper = self._templates("digest", "paper.txt", "paper.html")
         self._page = self._templates("digest", "page.html")
@@ -138,7 +140,7 @@ class Renderer:
         """
         try:
             written = self._digest_written(edition, subscriber, papers)
-            return self._letter(delivery, written, self._list_headers(subscriber))
+            return self._letter(delivery, written, self._list_headers(subscriber, written.leave))
         except Exception as error:
             raise _named(f"edition {edition.key}", error) from error
 
@@ -187,17 +189,18 @@ class Renderer:
     def _digest_written(self, edition: Edition, reader: Subscriber, papers: Pinned) -> _Written:
         pinned = [_pinned(papers, entry) for entry in edition.content.papers]
         context = digest_context(edition, reader, pinned, self._links)
-        context["subject"] = self._subject(self._digest[0], context)
+        context["subject"] = self._subject(self._line, context)
         feedback = self._links.url(Purpose.FEEDBACK, reader.key, "?paper=")
         similar = [_similar(papers, entry) for entry in edition.content.papers]
         chosen = Papers(edition.content.papers, pinned, feedback, self._shelf, similar)
         html, told = chosen.html(*self._html.of(context))
-        return _Written(context["subject"], chosen.text(*self._text.of(context), told), html)
+        text = chosen.text(*self._text.of(context), told)
+        return _Written(context["subject"], text, html, context["unsubscribe"])
 
     def _page_written(self, edition: Edition, zone: str, papers: Pinned) -> bytes:
         pinned = [_pinned(papers, entry) for entry in edition.content.papers]
         context = page_context(edition, zone, pinned, self._links)
-        context["subject"] = self._subject(self._digest[0], context)
+        context["subject"] = self._subject(self._line, context)
         frame = piece(self._page[0](context))
         entries = [_without_examples(entry) for entry in edition.content.papers]
         similar = [_similar(papers, entry) for entry in entries]
@@ -242,9 +245,9 @@ class Renderer:
         token = self._links.token(Purpose.BOUNCE, delivery.key)
         return f"{Purpose.BOUNCE}+{token}@{self.site.bounce_domain}"
 
-    def _list_headers(self, reader: Subscriber) -> bytes:
+    def _list_headers(self, reader: Subscriber, leave: str) -> bytes:
         """How to leave in one click (RFC 8058): the web address first, on one line."""
-        ways = f"<{self._links.url(Purpose.UNSUBSCRIBE, reader.key)}>"
+        ways = f"<{leave}>"
         if domain := self.site.bounce_domain:
             token = self._links.token(Purpose.LEAVE_BY_MAIL, reader.key)
             ways += f", <mailto:{Purpose.LEAVE_BY_MAIL}+{token}@{domain}?subject=unsubscribe>"

@@ -7,8 +7,7 @@ is moved instead, and the timer looks at it when it fires.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 
 class Patience:
@@ -21,16 +20,18 @@ class Patience:
         self._deadline: float | None = None
         self.lost = False
 
-    @contextmanager
-    def of(self, seconds: float) -> Iterator[None]:
+    def of(self, seconds: float) -> Patience:
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + seconds
         if self._timer is None or self._timer.when() > self._deadline:
             self._arm(loop, self._deadline)
-        try:
-            yield
-        finally:
-            self._deadline = None
+        return self
+
+    def __enter__(self) -> None:
+        """The wait has begun when `of` was called."""
+
+    def __exit__(self, *error: object) -> None:
+        self._deadline = None
 
     def _arm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         self.end()
