@@ -12,8 +12,10 @@ import pytest
 
 from digest import profiles
 from digest.matching import Ranking, Reader, lexical
+from digest.matching.holding import Holding
 from digest.matching.lexical import LexicalMatcher, LexicalPrepared, matching_query
-from digest.matching.spelling import Spelling
+from digest.matching.space import Space
+from digest.matching.spelling import Spelling, Spellings, in_row, row_of
 from digest.matching.vocabulary import Vocabulary
 from digest.model import (
     FOLLOWED,
@@ -30,6 +32,7 @@ from digest.model import (
     Term,
     Window,
 )
+from digest.profiles.compact import compacted
 from digest.profiles.shelf import Shelf
 
 # Some sixty papers that nobody below asks for, so that words have a rarity to speak of.
@@ -484,7 +487,23 @@ def test_an_all_embracing_reader_gets_every_founding_paper(shared: Path) -> None
 )
 def test_words_are_found_where_they_are_spelled(text: str, words: list[str], spelled: str) -> None:
     row = Shelf([Paper("p", text)]).row("ti", 0)
-    assert spelled == Spelling(text, row).of_stems(words)
+    assert spelled == Spelling(text, row).of_stems(in_row(words))
+
+
+def test_no_term_that_a_paper_holds_is_missing_among_those_that_it_may_hold() -> None:
+    texts = ["the", "maze", "ant colonies", "of", "glaciers", "pheromone trails", "ants", "dances"]
+    terms = tuple(Term(text, 1.0 + place % 3) for place, text in enumerate(texts))
+    [words] = compacted(Profile(interests=(Interest("i", terms=terms),))).words
+    papers = [ANTS, SLIME, BEES, *NOISE]
+    shelf, space = Shelf(papers), Space(Vocabulary(), papers)
+    found = Holding(space.words_of_window()).may_hold(range(len(papers)), words)
+    by_weight = sorted(range(len(terms)), key=lambda term: -terms[term].weight)
+    for paper, may in enumerate(found):
+        where = Spellings(shelf, paper).where
+        assert [term for term in may if where(row_of(texts[term]))] == [
+            term for term in by_weight if where(row_of(texts[term]))
+        ]
+        assert len(may) <= 5  # and not simply all of them
 
 
 def test_a_vocabulary_knows_the_stems_of_its_codes() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, event, select, update
 
 from digest.store import deliveries
 from digest.store import tables as t
-from digest.store.prepared import Among, Prepared
+from digest.store.prepared import Among, Prepared, each_pair
 
 d = t.deliveries.c
 NAMES = [f"r{n}@example.org" for n in range(5)]
@@ -24,6 +24,17 @@ def test_any_number_of_keys_is_one_parameter(db, wanted):
         by_text = [row.key for row in Prepared(question).rows(tx, keys=wanted)]
         by_core = list(tx.execute(question, {"keys": wanted}).scalars())
     assert by_text == by_core == [key for key in range(1, 6) if key in wanted]
+
+
+def test_any_number_of_pairs_is_one_parameter(db):
+    large = (1 << 31) - 1
+    pairs = [(person, paper) for person in range(1, 50) for paper in range(1, 50)]
+    pairs += [(large, large), (large, 1)]
+    with db.reading() as tx:
+        rows, first, second = each_pair(tx)
+        question = select(first, second).select_from(rows)
+        assert pairs == list(map(tuple, tx.execute(question, {"pairs": pairs})))
+        assert [] == tx.execute(question, {"pairs": []}).all()
 
 
 @pytest.mark.parametrize(

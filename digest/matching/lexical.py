@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TypeVar
 
@@ -17,7 +17,6 @@ from digest.matching.picking import (
     LEAST_VOTES,
     POPULAR,
     Pick,
-    Picked,
     Picker,
     has_bounds,
     score_of,
@@ -74,7 +73,6 @@ class _Batch:
 
     asked: list[Asked]
     block: Block
-    examples: list[Paper]
 
 
 class LexicalPrepared:
@@ -167,25 +165,23 @@ class LexicalPrepared:
         asked = [read(reader, self._shelf, examples) for reader in readers]
         way = self._pace.way(len(readers))
         block = Block(self._held, asked, examples, whole=whole, way=way)
-        return _Batch(asked, block, examples.papers)
+        return _Batch(asked, block)
 
     def _ranking(self, batch: _Batch, index: int) -> Ranking:
-        asked = batch.asked[index]
+        asked, start = batch.asked[index], int(batch.block.rows[index])
         picked = self._picker.pick(asked, *batch.block.of(index))
-        matches = tuple(self._match(batch, index, pick) for pick in picked.picks)
-        return _ranking(matches, picked)
-
-    def _match(self, batch: _Batch, index: int, pick: Pick) -> Match:
-        asked = batch.asked[index]
-        start = int(batch.block.rows[index])
-        return Match(
-            paper=self._shelf.papers[pick.paper],
-            section=_section(asked, pick),
-            score=score_of(pick.z),
-            reasons=Why(
-                lambda: self._explainer.explain(asked, batch.block, start, batch.examples, pick)
-            ),
+        asked.picked = [pick.paper for pick in picked.picks]
+        explain = partial(self._explainer.explain, asked, batch.block, start)
+        papers = self._shelf.papers
+        matches = tuple(
+            [
+                Match(
+                    papers[pick.paper], _section(asked, pick), score_of(pick.z), Why(explain, pick)
+                )
+                for pick in picked.picks
+            ]
         )
+        return Ranking(matches, picked.near, picked.considered, picked.beyond)
 
 
 def matching_query(query: str, papers: Iterable[Paper]) -> Iterator[Paper]:
@@ -199,10 +195,6 @@ def matching_query(query: str, papers: Iterable[Paper]) -> Iterator[Paper]:
             yield from (some[i] for i in members(Shelf(some).meeting(tree)))
 
     return found()
-
-
-def _ranking(matches: tuple[Match, ...], picked: Picked) -> Ranking:
-    return Ranking(matches, picked.near, picked.considered, picked.beyond)
 
 
 def _section(asked: Asked, pick: Pick) -> str:

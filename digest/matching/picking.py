@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,7 @@ HALF = 6.0  # the z that is shown as a score of 0.5: the normal floor
 NUDGE = 0.01  # of z for each e-fold of votes: between equals the popular one goes first
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(NamedTuple):
     """A paper (its index on the shelf) for one of the reader's wishes, FOLLOW or POPULAR."""
 
     paper: int

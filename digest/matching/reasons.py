@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import overload
 
+from digest.matching.holding import Holding
 from digest.matching.picking import FOLLOW, POPULAR, Pick, votes
 from digest.matching.scoring import NEAR, Block
 from digest.matching.space import Space
-from digest.matching.spelling import Spellings
+from digest.matching.spelling import Spellings, in_row, row_of
 from digest.matching.wishes import Asked, Wish
 from digest.model import Paper, Reason, ReasonKind
+from digest.profiles.compact import texts_of
 from digest.profiles.query import Author, Category, Everything, Leaf, Phrase, leaves
 from digest.profiles.shelf import Shelf
-from digest.profiles.stems import stems
 
 MOST = 4  # reasons of one match
 MOST_WORDS = 2  # of them from one wish
 LOOKED_AT = 6  # found words among which those in the title go first
 CLOSE = 0.06  # cosine from which a paper is called close to a seed: 1 in 1,000 chance pairs
 TEXTS = 10_000  # remembered, some 5 KB each
-NAMED = 150_000  # terms found in papers that are remembered, some 0.3 KB each
+NAMED = 300_000  # terms found in papers that are remembered, some 0.15 KB each
 
 
 class Why(Sequence[Reason]):
     """The reasons of one match, worked out when they are first looked at."""
 
-    __slots__ = ("_explain", "_reasons")
+    __slots__ = ("_explain", "_given", "_reasons")
 
-    def __init__(self, explain: Callable[[], tuple[Reason, ...]]) -> None:
-        self._explain: Callable[[], tuple[Reason, ...]] | None = explain
+    def __init__(self, explain: Callable[..., tuple[Reason, ...]], *given: object) -> None:
+        """`explain`: called with what is `given`."""
+        self._explain: Callable[..., tuple[Reason, ...]] | None = explain
+        self._given = given
         self._reasons: tuple[Reason, ...] = ()
 
     @property
     def _found(self) -> tuple[Reason, ...]:
         if self._explain is not None:
-            self._reasons = self._explain()
-            self._explain = None  # and with it the batch that it was worked out from
+            self._reasons = self._explain(*self._given)
+            self._explain, self._given = None, ()  # and the batch that they were worked out from
         return self._reasons
 
     @overload
@@ -47,6 +53,9 @@ class Why(Sequence[Reason]):
     def __getitem__(self, index: slice) -> Sequence[Reason]: ...
     def __getitem__(self, index: int | slice) -> Reason | Sequence[Reason]:
         return self._found[index]
+
+    def __iter__(self) -> Iterator[Reason]:
+        return iter(self._found)
 
     def __len__(self) -> int:
         return len(self._found)
@@ -67,12 +76,10 @@ class Explainer:
     def __init__(self, space: Space, shelf: Shelf) -> None:
         self._space, self._shelf = space, shelf
         self._spellings: dict[int, Spellings] = {}
-        self._stems: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
-        self._named_already: dict[tuple[int, str], Reason | None] = {}
+        self._named_already = defaultdict[int, dict[str, Reason | None]](dict)
+        self._left = NAMED  # to be remembered, before that starts anew
 
-    def explain(
-        self, asked: Asked, block: Block, start: int, examples: Sequence[Paper], pick: Pick
-    ) -> tuple[Reason, ...]:
+    def explain(self, asked: Asked, block: Block, start: int, pick: Pick) -> tuple[Reason, ...]:
         """The reasons of a pick, strongest first, at most MOST. `start`: the reader's first row
         in the block."""
         popular = [Reason(ReasonKind.VOTES, "", "", n)] if (n := self._votes(pick)) else []
@@ -80,13 +87,14 @@ class Explainer:
         if pick.wish == FOLLOW:
             by = asked.followed[pick.paper]
             found.append(Reason(ReasonKind.AUTHOR, by.spelled, "authors", by.sure))
-        rows = range(len(asked.wishes)) if pick.wish < 0 else [pick.wish]
-        for row in rows:
-            found += self._of_wish(asked.wishes[row], block, start + row, examples, pick)
+        wishes = range(len(asked.wishes)) if pick.wish < 0 else [pick.wish]
+        for wish in wishes:
+            found += self._of_wish(asked, wish, block, start + wish, pick)
         if pick.wish == POPULAR and found == popular:  # near without one whole term
-            heaviest = (self._heaviest(block, start + row, pick.paper) for row in rows)
+            heaviest = (self._heaviest(block, start + wish, pick.paper) for wish in wishes)
             found += islice((reason for some in heaviest for reason in some), MOST_WORDS)
-        found = [_as_liked(reason, asked, examples) for reason in found]
+        if asked.likes:
+            found = [_as_liked(reason, asked, block.papers) for reason in found]
         distinct = dict.fromkeys(reason for reason in found if reason not in popular)
         first = popular if pick.wish == POPULAR else []
         last = popular if pick.wish != POPULAR else []
@@ -96,15 +104,16 @@ class Explainer:
         return votes(self._shelf.papers[pick.paper])
 
     def _of_wish(
-        self, wish: Wish, block: Block, row: int, examples: Sequence[Paper], pick: Pick
+        self, asked: Asked, number: int, block: Block, row: int, pick: Pick
     ) -> list[Reason]:
         """What ties a paper to one wish; for its own wish there is always something."""
-        found = self._said(wish, pick.paper)
-        close = self._closest(wish, block, examples, pick.paper)
+        wish = asked.wishes[number]
+        found = self._said(wish, pick.paper, asked.picked)
+        close = self._closest(wish, block, pick.paper)
         if close and close.value >= CLOSE:
             found.append(close)
         if not found and pick.wish >= 0:
-            found = [*self._readers(wish, block, row, examples, pick.paper)]
+            found = [*self._readers(wish, block, row, pick.paper)]
         if not found and pick.wish >= 0:
             found = [*_meaning(wish, block.meant(row, pick.paper), NEAR)]
         if not found and pick.wish >= 0:
@@ -115,12 +124,13 @@ class Explainer:
 
     # -------------------------------------------------------------- what the reader wrote
 
-    def _said(self, wish: Wish, paper: int) -> list[Reason]:
+    def _said(self, wish: Wish, paper: int, picked: Sequence[int]) -> list[Reason]:
+        terms = self._terms(wish, paper, picked)
         if wish.everything:
-            return [Reason(ReasonKind.EVERYTHING), *self._terms(wish, paper)]
-        found = self._query(wish, paper)
+            return [Reason(ReasonKind.EVERYTHING), *terms]
+        if not (found := self._query(wish, paper)):
+            return terms
         told = {(reason.what.lower(), reason.where) for reason in found}
-        terms = self._terms(wish, paper)
         found += [term for term in terms if (term.what.lower(), term.where) not in told]
         return [*islice(dict.fromkeys(found), MOST_WORDS + 1)]
 
@@ -146,32 +156,40 @@ class Explainer:
                 for spelled in self._shelf.authors(paper, leaf.name):
                     yield Reason(ReasonKind.AUTHOR, spelled, "authors")
 
-    def _terms(self, wish: Wish, paper: int) -> list[Reason]:
-        has = self._words(paper)[0].issuperset  # so that only few are looked for in the text
-        may = (pair for pair in wish.weightiest() if has(pair[1]))
-        found = ((term, where) for term, own in may if (where := self._where(paper, term, own)))
-        first = sorted(islice(found, LOOKED_AT), key=lambda pair: pair[1] == "abstract")
-        return [r for term, _ in first[:MOST_WORDS] if (r := self._named(paper, term))]
+    def _terms(self, wish: Wish, paper: int, picked: Sequence[int]) -> list[Reason]:
+        """The weightiest terms that the paper holds, those in its title first. `picked`: papers
+        that will be asked about, this one among them."""
+        if paper not in wish.may:
+            wish.texts = texts_of(wish.terms)
+            wish.may.update(zip(picked, self._holding.may_hold(picked, wish.words), strict=True))
+        where, texts = self._spelling(paper).where, wish.texts
+        first, others = list[str](), list[str]()
+        for term in wish.may[paper]:
+            if there := where(row_of(texts[term])):
+                (first if there == "title" else others).append(texts[term])
+                if len(first) == MOST_WORDS or len(first) + len(others) == LOOKED_AT:
+                    break
+        chosen = [*first, *others][:MOST_WORDS]
+        return [reason for term in chosen if (reason := self._named(paper, term))]
 
-    def _where(self, paper: int, term: str, own: list[int]) -> str:
-        """`title` or `abstract`, if the paper holds the term, whose words have these numbers."""
-        if len(own) == 1 and term.isalnum():  # one word: it is there
-            return "title" if own[0] in self._words(paper)[1] else "abstract"
-        return self._spelling(paper).where(stems(term))
+    @cached_property
+    def _holding(self) -> Holding:
+        return Holding(self._space.words_of_window())
 
     def _named(self, paper: int, term: str) -> Reason | None:
         """A term of the reader's, if the paper holds it; many readers ask for the same."""
-        if (paper, term) not in self._named_already:
-            if len(self._named_already) >= NAMED:
+        named = self._named_already[paper]
+        if term not in named:
+            if self._left == 0:
                 self._named_already.clear()
-            self._named_already[paper, term] = self._term(paper, stems(term))
-        return self._named_already[paper, term]
+                self._left, named = NAMED, self._named_already[paper]
+            self._left -= 1
+            named[sys.intern(term)] = self._term(paper, row_of(term))
+        return named[term]
 
     # -------------------------------------------------------------- what was learnt
 
-    def _closest(
-        self, wish: Wish, block: Block, examples: Sequence[Paper], paper: int
-    ) -> Reason | None:
+    def _closest(self, wish: Wish, block: Block, paper: int) -> Reason | None:
         """The seed or liked paper that is most like this one."""
         if not wish.seeds:
             return None
@@ -179,17 +197,16 @@ class Explainer:
         best = int(cosines.argmax())
         if cosines[best] <= 0:
             return None
-        return Reason(ReasonKind.SEED, examples[wish.seeds[best]].id, "", float(cosines[best]))
+        return Reason(ReasonKind.SEED, block.papers[wish.seeds[best]].id, "", float(cosines[best]))
 
-    def _readers(
-        self, wish: Wish, block: Block, row: int, examples: Sequence[Paper], paper: int
-    ) -> Iterator[Reason]:
+    def _readers(self, wish: Wish, block: Block, row: int, paper: int) -> Iterator[Reason]:
         """That the map brought it: what readers of papers that this one likes like too. The paper
         that most of them read is named, if they are enough not to tell of anybody."""
         taste = block.space.taste
         if taste is None or block.tasted(row, paper) < NEAR:
             return
-        named = [(taste.readers_of(examples[i].id), examples[i].id) for i in wish.seeds]
+        ids = [block.papers[i].id for i in wish.seeds]
+        named = [(taste.readers_of(id_), id_) for id_ in ids]
         number, id_ = max(named, key=lambda pair: pair[0], default=(0, ""))
         yield Reason(ReasonKind.READERS, id_ if number else "", "", float(number))
 
@@ -197,23 +214,15 @@ class Explainer:
         """The paper's words that count most for a wish none of whose own terms it holds."""
         named: set[str] = set()
         for wanted in block.shared(row, paper, LOOKED_AT):
-            reason = self._term(paper, wanted) if named.isdisjoint(wanted) else None
+            reason = self._term(paper, in_row(wanted)) if named.isdisjoint(wanted) else None
             if reason:
                 named.update(wanted)
                 yield reason
 
-    def _term(self, paper: int, wanted: tuple[str, ...]) -> Reason | None:
+    def _term(self, paper: int, row: str) -> Reason | None:
         """Stems in a row, as the paper spells them, if it holds them."""
-        spelled, where = self._spelling(paper).of_stems(wanted)
-        return Reason(ReasonKind.TERM, spelled, where) if spelled else None
-
-    def _words(self, paper: int) -> tuple[frozenset[int], frozenset[int]]:
-        """The numbers of a paper's words, and of those of its title."""
-        if paper not in self._stems:
-            if len(self._stems) >= TEXTS:
-                self._stems.clear()
-            self._stems[paper] = self._space.words_of(self._shelf.papers[paper])
-        return self._stems[paper]
+        spelled, where = self._spelling(paper).of_stems(row)
+        return _cited(spelled, where) if spelled else None
 
     def _spelling(self, paper: int) -> Spellings:
         if paper not in self._spellings:
@@ -221,6 +230,12 @@ class Explainer:
                 self._spellings.clear()
             self._spellings[paper] = Spellings(self._shelf, paper)
         return self._spellings[paper]
+
+
+@lru_cache(maxsize=1 << 16)
+def _cited(spelled: str, where: str) -> Reason:
+    """Papers spell the same words alike: one value for all that do."""
+    return Reason(ReasonKind.TERM, spelled, where)
 
 
 def _as_liked(reason: Reason, asked: Asked, examples: Sequence[Paper]) -> Reason:

@@ -11,7 +11,7 @@ learnt from fifty papers are measured by one rule, whatever the number of papers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -172,12 +172,10 @@ class Space:
         """The stem, or the two stems, of a column."""
         return self.vocabulary.spelled(int(self.codes[self._code_rows[column]]))
 
-    def words_of(self, paper: Paper) -> tuple[frozenset[int], frozenset[int]]:
-        """The codes of the single words of a text, and of those of its title."""
-        grams = self.vocabulary.grams(paper)
-        alone = single(grams.codes)
-        titled = grams.codes[alone & (grams.titled > 0)]
-        return frozenset(grams.codes[alone].tolist()), frozenset(titled.tolist())
+    def words_of_window(self) -> Iterator[Codes]:
+        """Of each paper of the window the codes of its single words."""
+        for grams in self._grams(self.window):
+            yield grams.codes[single(grams.codes)]
 
     # -------------------------------------------------------------- what readers say
 

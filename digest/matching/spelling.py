@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
 
 from digest.profiles.shelf import Shelf, row_pattern
@@ -23,29 +24,20 @@ Span = tuple[int, int]
 class Spelling:
     """One text as words in a row, each with the place where it is spelled."""
 
-    __slots__ = ("_spans", "_stems", "_text", "_words")
+    __slots__ = ("_lower", "_spans", "_starts", "_text", "_words", "stems")
 
     def __init__(self, text: str, row: str) -> None:
         """`row`: the words of the text, each between blanks."""
-        self._text, self._words = text, row
-        self._stems: str | None = None
+        self._text, self._lower, self._words = text, text.lower(), row
+        self.stems = f" {' '.join(stem_all(row.split()))} "  # each between blanks
+        self._starts: array[int] | None = None
         self._spans: array[int] | None = None
 
-    def of_stems(self, wanted: Sequence[str]) -> str:
-        """The first words in a row with these stems, as spelled; empty where there are none."""
-        if not wanted or (at := self._at(wanted)) < 0:
-            return ""
-        assert self._stems is not None
-        return self._between(self._stems.count(" ", 0, at), len(wanted))
-
-    def holds(self, wanted: Sequence[str]) -> bool:
-        """Whether words with these stems stand in a row."""
-        return bool(wanted) and self._at(wanted) >= 0
-
-    def _at(self, wanted: Sequence[str]) -> int:
-        if self._stems is None:
-            self._stems = f" {' '.join(stem_all(self._words.split()))} "
-        return self._stems.find(f" {' '.join(wanted)} ")
+    def of_stems(self, row: str) -> str:
+        """The first words in a row with the stems of `row` (see `in_row`), as spelled; empty
+        where there are none."""
+        at = self.stems.find(row)
+        return self._between(self.stems.count(" ", 0, at), row.count(" ") - 1) if at >= 0 else ""
 
     def of_words(self, wanted: Sequence[str]) -> str:
         """The first words in a row that are these (`model*` is any that begins so)."""
@@ -55,12 +47,14 @@ class Spelling:
 
     def _between(self, first: int, number: int) -> str:
         """The text from the first of so many words to the last."""
-        wanted = self._words.split(maxsplit=first + number)[first : first + number]
+        if self._starts is None:
+            self._starts = array("I", [i + 1 for i, c in enumerate(self._words) if c == " "])
+        wanted = self._words[self._starts[first] : self._starts[first + number] - 1].split(" ")
         return self._typed(wanted) or self._told(first, number)
 
     def _typed(self, wanted: Sequence[str]) -> str:
         """The words where the text has them letter by letter, as it nearly always does."""
-        lower = self._text.lower()
+        lower = self._lower
         for between in " -":
             sought = between.join(wanted)
             start = lower.find(sought) if len(lower) == len(self._text) else -1
@@ -89,18 +83,18 @@ class Spellings:
         self._title = Spelling(printed.title, shelf.row("ti", paper))
         self._abstract = Spelling(printed.abstract, shelf.row("ab", paper))
 
-    def of_stems(self, wanted: Sequence[str]) -> tuple[str, str]:
-        """(as spelled, `title` or `abstract`), or two empty strings."""
-        if found := self._title.of_stems(wanted):
+    def of_stems(self, row: str) -> tuple[str, str]:
+        """(as spelled, `title` or `abstract`), or two empty strings. `row`: see `in_row`."""
+        if found := self._title.of_stems(row):
             return found, "title"
-        found = self._abstract.of_stems(wanted)
+        found = self._abstract.of_stems(row)
         return (found, "abstract") if found else ("", "")
 
-    def where(self, wanted: Sequence[str]) -> str:
-        """`title`, `abstract`, or empty: where words with these stems stand first."""
-        if self._title.holds(wanted):
+    def where(self, row: str) -> str:
+        """`title`, `abstract`, or empty: where words with the stems of `row` stand first."""
+        if row in self._title.stems:
             return "title"
-        return "abstract" if self._abstract.holds(wanted) else ""
+        return "abstract" if row in self._abstract.stems else ""
 
     def of_words(self, wanted: Sequence[str], field: str) -> tuple[str, str]:
         """The same for exact words in `ti`, `ab`, or both where `field` is empty."""
@@ -109,6 +103,17 @@ class Spellings:
         if field != "ti" and (found := self._abstract.of_words(wanted)):
             return found, "abstract"
         return "", ""
+
+
+def in_row(wanted: Sequence[str]) -> str:
+    """Stems as they stand in a text's row of them; something that stands in none for no stems."""
+    return f" {' '.join(wanted)} " if wanted else "\n"
+
+
+@lru_cache(maxsize=1 << 16)
+def row_of(term: str) -> str:
+    """The stems of a term, in a row."""
+    return in_row(stem_all(words(term)))
 
 
 def _spans(text: str, wanted: Sequence[str]) -> Iterator[Span]:

@@ -34,17 +34,8 @@ class Wish:
     dislikes: list[int] = field(default_factory=list)
     fresh: dict[int, float] = field(default_factory=dict)  # what likes weigh that have faded
     quota: int | None = None
-    _weightiest: list[tuple[str, list[int]]] | None = None
-
-    def weightiest(self) -> list[tuple[str, list[int]]]:
-        """The terms and the numbers of their words, by weight."""
-        if self._weightiest is None:
-            ends = np.cumsum(self.words.lengths, dtype=np.int64).tolist()
-            numbers, starts = self.words.numbers.tolist(), [0, *ends]
-            texts = [term.text for term in self.terms]
-            order = np.argsort(-self.words.weights, kind="stable").tolist()
-            self._weightiest = [(texts[i], numbers[starts[i] : ends[i]]) for i in order]
-        return self._weightiest
+    texts: Sequence[str] = ()  # of the terms, once they are looked at
+    may: dict[int, list[int]] = field(default_factory=dict)  # {paper: terms that it may hold}
 
 
 @dataclass(slots=True)
@@ -58,6 +49,7 @@ class Asked:
     likes: list[int]
     dislikes: list[int]
     fresh: dict[int, float]  # what likes weigh that have faded
+    picked: list[int] = field(default_factory=list)  # papers that may come into the letter
 
 
 class Examples:

@@ -57,13 +57,13 @@ NO_WORDS = Words(np.empty(0), np.empty(0, np.uint16), np.empty(0, np.uint32))
 class Terms(Sequence[Term]):
     """Terms that are made when they are looked at: of a hundred, reasons name one or two."""
 
-    __slots__ = ("_texts", "_weights")
+    __slots__ = ("_weights", "texts")
 
     def __init__(self, texts: list[str], weights: NDArray[np.float64]) -> None:
-        self._texts, self._weights = texts, weights
+        self.texts, self._weights = texts, weights
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self.texts)
 
     @overload
     def __getitem__(self, index: int) -> Term: ...
@@ -72,10 +72,10 @@ class Terms(Sequence[Term]):
     def __getitem__(self, index: int | slice) -> Term | Sequence[Term]:
         if isinstance(index, slice):
             return tuple(self)[index]
-        return Term(self._texts[index], float(self._weights[index]))
+        return Term(self.texts[index], float(self._weights[index]))
 
     def __iter__(self) -> Iterator[Term]:
-        return map(Term, self._texts, self._weights.tolist())
+        return map(Term, self.texts, self._weights.tolist())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
@@ -85,6 +85,11 @@ class Terms(Sequence[Term]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+def texts_of(terms: Sequence[Term]) -> Sequence[str]:
+    """What the terms say, without their weights."""
+    return terms.texts if isinstance(terms, Terms) else [term.text for term in terms]
 
 
 @dataclass(frozen=True, slots=True)

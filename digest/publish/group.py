@@ -223,7 +223,7 @@ def _pairs(
         if isinstance(content := contents[index], Content)
         for id_, _ in content.pins
     ]
-    keys = {id_: paper.key for id_, paper in shelf.by_id.items()}
+    keys = {id_: shelf.by_id[id_].key for _, id_ in chosen if id_ in shelf.by_id}
     if missing := {id_ for _, id_ in chosen if id_ not in keys}:
         with db.reading() as tx:
             keys |= papers.keys_of(tx, missing)

@@ -9,7 +9,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, or_, select, tuple_
+from sqlalchemy import and_, delete, func, insert, or_, select
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from digest.model import (
     Content,
@@ -26,8 +28,8 @@ from digest.model import (
 from digest.store import tables as t
 from digest.store.database import Tx
 from digest.store.papers import keys_of
-from digest.store.prepared import Among
-from digest.store.rows import chunks, insert_new
+from digest.store.prepared import Among, Prepared, each_pair
+from digest.store.rows import chunks
 
 e = t.editions.c
 RETURNS = (
@@ -103,7 +105,13 @@ def mark_received(tx: Tx, written: Sequence[tuple[int, Edition]]) -> None:
         if id_ in keys
     ]
     if rows:
-        tx.execute(insert_new(tx, t.received), rows)
+        _MARK[tx.dialect.name].run_for_each(tx, rows)
+
+
+_MARK = {
+    "sqlite": Prepared(sqlite_insert(t.received).on_conflict_do_nothing()),
+    "postgresql": Prepared(pg_insert(t.received).on_conflict_do_nothing()),
+}
 
 
 def give_back(tx: Tx, editions: Collection[int]) -> None:
@@ -130,12 +138,10 @@ def received(tx: Tx, subscribers: Collection[int]) -> dict[int, frozenset[str]]:
 def already_received(tx: Tx, pairs: Collection[tuple[int, int]]) -> frozenset[tuple[int, int]]:
     """Which of these (person, paper) rows are marked as received."""
     r = t.received.c
-    question = select(r.subscriber, r.paper)
-    return frozenset(
-        (row.subscriber, row.paper)
-        for part in chunks(pairs)
-        for row in tx.execute(question.where(tuple_(r.subscriber, r.paper).in_(part)))
-    )
+    asked, person, paper = each_pair(tx)
+    here = and_(r.subscriber == person, r.paper == paper)
+    question = select(r.subscriber, r.paper).join_from(asked, t.received, here)
+    return frozenset(map(tuple, tx.execute(question, {"pairs": pairs})))
 
 
 def carried(tx: Tx, subscribers: Collection[int]) -> dict[int, tuple[EditionPaper, ...]]:

@@ -14,13 +14,17 @@ from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     Dialect,
     Executable,
+    FromClause,
     Integer,
     String,
     TypeDecorator,
     bindparam,
+    func,
+    type_coerce,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -42,6 +46,38 @@ class Keys(TypeDecorator[Collection[int]]):
 
     def process_bind_param(self, value: Collection[int] | None, dialect: Dialect) -> Any:
         return to_json(list(value or ())) if dialect.name == "sqlite" else list(value or ())
+
+
+class Pairs(TypeDecorator[Collection[tuple[int, int]]]):
+    """Any number of pairs of keys in one parameter, each as one number of 64 bits."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        sqlite = dialect.name == "sqlite"
+        return dialect.type_descriptor(String() if sqlite else ARRAY(BigInteger))
+
+    def process_bind_param(
+        self, value: Collection[tuple[int, int]] | None, dialect: Dialect
+    ) -> Any:
+        numbers = [first << _HALF | second for first, second in value or ()]
+        return to_json(numbers) if dialect.name == "sqlite" else numbers
+
+
+_HALF = 32  # bits
+
+
+def each_pair(tx: Tx) -> tuple[FromClause, ColumnElement[int], ColumnElement[int]]:
+    """(the pairs of the parameter `pairs` as rows, the first of each, the second)."""
+    given = bindparam("pairs", type_=Pairs())
+    if tx.dialect.name == "sqlite":
+        rows = func.json_each(given).table_valued("value")
+        pair: ColumnElement[int] = type_coerce(rows.c.value, BigInteger)
+    else:
+        pair = func.unnest(given).column_valued("pair")
+        rows = cast(Any, pair).scalar_alias
+    return rows, pair.bitwise_rshift(_HALF), pair.bitwise_and((1 << _HALF) - 1)
 
 
 class Among(ColumnElement[Any]):
