@@ -172,6 +172,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert heavy & set(said.stderr.split()) == set()
 
 
+@pytest.mark.parametrize("asked", ["delivery list", "edition list", "subscriber list"])
+def test_a_command_that_only_looks_waits_for_no_heavy_library(site: Site, asked: str) -> None:
+    code = (
+        f"import sys; from digest.cli import run; assert run({asked.split()}) == 0; "
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", code]
+    own = site._environment(None, {})
+    said = subprocess.run(words, capture_output=True, text=True, check=True, env=own)
+    heavy = {"alembic", "httpx", "feedparser", "numpy", "scipy", "starlette", "uvicorn", "jinja2"}
+    assert heavy & set(said.stderr.split()) == set()
+
+
 @pytest.mark.parametrize("words", [[], ["subscriber"]])
 def test_a_group_alone_shows_its_help(site: Site, words: list[str]) -> None:
     said = site(*words)

@@ -411,6 +411,15 @@ def test_migrations_go_down_to_nothing_and_up_again(db):
     assert db.current()[0] == db.current()[1]
 
 
+def test_the_newest_revision_is_the_one_that_alembic_finds():
+    from alembic.script import ScriptDirectory
+
+    from digest.store import migrate
+
+    found = ScriptDirectory.from_config(migrate._config())
+    assert (migrate.head(), True) == (found.get_current_head(), migrate.knows("0001"))
+
+
 def test_the_migrated_schema_equals_the_declared_one(db):
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext

@@ -3,62 +3,40 @@ which the clock, the network and randomness come in. Plug-ins are found by entry
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
 import random
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digest import bounces, cadence, deliver, identity, ingest, profiles, publish, seeds, subscribe
-from digest.app import learning
-from digest.app.plugins import build_source, source_spec, spec_of
-from digest.app.process import calm_gc, cores, the_embeddings, the_matcher
 from digest.app.secret import embedded_database, kept_secret, new_token, secret_file
 from digest.config import Settings
-from digest.deliver import Due as LetterDue
-from digest.deliver import Flag, Progress, Routes
-from digest.deliver.owner import me
 from digest.errors import Broken, ConfigError, Refused, SourceError
-from digest.explain import Fate, explain, never_announced
 from digest.links import Links
-from digest.matching import Matcher
-from digest.model import (
-    DeliveryState,
-    Edition,
-    Feedback,
-    Letter,
-    OutcomeKind,
-    SourceReport,
-    Subscriber,
-    SubscriberState,
-    Window,
-)
-from digest.publish import NOBODY, Draft, Press, Published, Rehearsals, draft, rehearse
-from digest.render import Renderer, Site, profile_words
-from digest.sources import Source, SourceSpec
-from digest.store import Database, papers, people
-from digest.store import sources as stored_sources
-from digest.store.people import Due
-from digest.transports import Transport
+from digest.store import Database
 
 if TYPE_CHECKING:
+    from digest import bounces, ingest, publish, subscribe
+    from digest.app.learning import MapAtHand
+    from digest.deliver import Due as LetterDue
+    from digest.deliver import Flag, Progress, Routes
+    from digest.explain import Fate
+    from digest.matching import Matcher
     from digest.matching.embeddings import Embeddings
     from digest.matching.heldout import Check
+    from digest.model import Edition, Letter, SourceReport, Subscriber
+    from digest.publish import Draft, Press, Published, Rehearsals
+    from digest.render import Renderer, Site
+    from digest.sources import Source, SourceSpec
+    from digest.transports import Transport
     from digest.transports.dkim import Signer
 
 Clock = Callable[[], datetime]
 """What time it is, aware, UTC."""
-
-MANY = 500  # people due from which publishing gets a process of its own
-SHARE = 20_000  # people due for each further process, up to one a core
 
 
 def wall_clock() -> datetime:
@@ -90,7 +68,6 @@ class App:
         self.settings = settings
         self.clock = clock
         self.network = network
-        self._map = learning.MapAtHand()
 
     # -------------------------------------------------------------- parts
 
@@ -140,6 +117,8 @@ class App:
     @cached_property
     def site(self) -> Site:
         """What letters and pages say of this site."""
+        from digest.render import Site
+
         site, mail = self.settings.site, self.settings.mail
         return Site(
             name=site.name,
@@ -153,6 +132,8 @@ class App:
 
     @cached_property
     def renderer(self) -> Renderer:
+        from digest.render import Renderer
+
         return Renderer(self.site, self.links, self.templates)
 
     @cached_property
@@ -169,21 +150,33 @@ class App:
     @property
     def matcher(self) -> Matcher:
         """With the collaborative map as it was learnt last, and the operator's model."""
+        from digest.app.process import the_matcher
+
         matcher = the_matcher()
         matcher.taste = self._map.current(self.db)
         matcher.embeddings = self.embeddings
         return matcher
 
+    @cached_property
+    def _map(self) -> MapAtHand:
+        from digest.app.learning import MapAtHand
+
+        return MapAtHand()
+
     @property
     def embeddings(self) -> Embeddings | None:
         """The model that the settings name, ready; None: they name none. Raises ConfigError."""
+        from digest.app.process import the_embeddings
+
         folder = self.settings.matching.embeddings
         return the_embeddings(folder) if folder else None
 
     @cached_property
     def post(self) -> subscribe.Post:
         """What confirmations need to be queued."""
-        return subscribe.Post(self.links, self.mail_domain)
+        from digest.subscribe import Post
+
+        return Post(self.links, self.mail_domain)
 
     @property
     def mail_domain(self) -> str:
@@ -206,10 +199,13 @@ class App:
 
     def specs(self) -> list[SourceSpec]:
         """Every source: those of the configuration, then those added by command."""
+        from digest.app.plugins import source_spec, spec_of
+        from digest.store import sources
+
         configured = [spec_of(source) for source in self.settings.sources]
         names = {spec.name for spec in configured}
         with self.db.reading() as tx:
-            added = stored_sources.health(tx).values()
+            added = sources.health(tx).values()
         return configured + [
             source_spec(health.name, health.kind, health.options or {})
             for health in added
@@ -218,6 +214,8 @@ class App:
 
     def sources(self, web: Any, names: Sequence[str] = ()) -> list[Source]:
         """The sources with these names (none: all), ready to ask."""
+        from digest.app.plugins import build_source
+
         specs = {spec.name: spec for spec in self.specs()}
         if unknown := [name for name in names if name not in specs]:
             known = ", ".join(specs) or "none yet"
@@ -236,6 +234,8 @@ class App:
         self, names: Sequence[str] = (), on_progress: ingest.Progress | None = None
     ) -> list[SourceReport]:
         """Ask the sources with these names (none: all) what is new, and remember it."""
+        from digest import ingest, seeds
+
         async with self.web() as web, ingest.patient(self.db, web, self.clock()):
             wanted = self.sources(web, names)
             who = ingest.Operator(parseaddr(self.settings.site.operator)[1], self._message_id)
@@ -249,14 +249,17 @@ class App:
     @property
     def press(self) -> Press:
         """What making editions needs."""
+        from digest.publish import Press
+
         return Press(self.db, self.matcher, self.links, self.mail_domain)
 
     def publish(
-        self,
-        on_progress: publish.OnProgress | None = None,
-        share: publish.Share = publish.ALONE,
+        self, on_progress: publish.OnProgress | None = None, share: publish.Share = (0, 1)
     ) -> Published:
-        return publish.publish(self.press, self.clock(), on_progress, share)
+        """Make the editions that are due, of that share of the people: (which, of how many)."""
+        from digest.publish import publish
+
+        return publish(self.press, self.clock(), on_progress, share)
 
     def train(self) -> Check:
         """Learn what readers of the same papers like, if the check says that it helps."""
@@ -266,13 +269,18 @@ class App:
 
     def train_apart(self, stop: threading.Event) -> str:
         """The same once a week in a process of its own; what the check found, or ""."""
+        from digest.app import learning
+
         return learning.train_apart(self.settings, self.db, self.clock(), stop)
 
     async def deliver(
         self, stop: Flag | None = None, on_progress: Progress | None = None
     ) -> dict[str, int]:
         """Send what is due until nothing is, the relay must be left alone, or `stop` is set."""
-        return await deliver.deliver(
+        from digest.deliver import deliver
+        from digest.deliver.owner import me
+
+        return await deliver(
             self.db,
             self._way_out,
             self.letter,
@@ -311,7 +319,10 @@ class App:
             return self.renderer.digest(due.edition, due.delivery, due.reader, due.papers)
         if due.notice is not None:
             return self.renderer.notice(due.delivery, due.notice)
-        summary = profile_words(profiles.from_mapping(due.document))
+        from digest.profiles import from_mapping
+        from digest.render import profile_words
+
+        summary = profile_words(from_mapping(due.document))
         return self.renderer.confirmation(due.delivery, due.reader, summary)
 
     async def publish_and_deliver(
@@ -319,38 +330,9 @@ class App:
     ) -> tuple[Published, dict[str, int]]:
         """Make the editions that are due and send letters meanwhile: the database is the queue
         between the two. For many people publishing has a process, and so a core, of its own."""
-        publishing = asyncio.create_task(self._publish_apart())
-        counts: Counter[str] = Counter()
+        from digest.app.publishing import publish_and_deliver
 
-        def tell(more: Mapping[str, int]) -> None:
-            if on_progress:
-                on_progress(counts + Counter(more))
-
-        counts += Counter(await self.deliver(stop, tell))
-        while not publishing.done():
-            await asyncio.wait({publishing}, timeout=0.2)
-            if not _ended_early(counts) and not (stop and stop.is_set()):
-                counts += Counter(await self.deliver(stop, tell))
-        made = await publishing
-        if not _ended_early(counts):
-            counts += Counter(await self.deliver(stop, tell))
-        return made, dict(counts)
-
-    async def _publish_apart(self) -> Published:
-        with self.db.reading() as tx:
-            due = people.count_due(tx, self.clock())
-        if due < MANY:
-            return await asyncio.to_thread(self.publish)
-        shares = max(1, min(cores(), due // SHARE))
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(shares, mp_context=spawn) as others:
-            now = self.clock()
-            jobs = [
-                others.submit(publish_job, self.settings, now, (share, shares))
-                for share in range(shares)
-            ]
-            made = await asyncio.gather(*map(asyncio.wrap_future, jobs))
-            return sum(made, Published())
+        return await publish_and_deliver(self, stop, on_progress)
 
     async def run(self, stop: Flag | None = None) -> Pass:
         """One pass of all that is due, for programs; `digest run` shows how far it is, too."""
@@ -361,10 +343,14 @@ class App:
     @cached_property
     def desk(self) -> bounces.Desk:
         """Where bounces, complaints and goodbyes are recorded."""
-        return bounces.Desk(self.db, self.links, self.clock)
+        from digest.bounces import Desk
+
+        return Desk(self.db, self.links, self.clock)
 
     async def fetch(self, url: str) -> bytes:
         """What stands at a public address. Raises SourceError."""
+        from digest.sources import SourceSpec
+
         async with self.web() as web:
             answer = await web.get(url, SourceSpec("webhooks", "", {}, 20.0, 100_000, False))
         if not answer.ok:
@@ -375,73 +361,39 @@ class App:
 
     def explain(self, email: str, paper: str) -> Fate:
         """Why this person got, or did not get, this paper. Raises Refused for what is no id."""
-        person = self.subscriber(email)
-        known = identity.parse(paper)
-        id_ = known or paper
-        with self.db.reading() as tx:
-            found = papers.find(tx, [id_]).get(id_)
-            health = stored_sources.health(tx)
-        if found is None and known is None:
-            raise Refused(f"{paper} is no id of a paper; `digest paper search` looks for words")
-        if found is None or found.first_seen is None:
-            return never_announced(health, [spec.name for spec in self.specs()], id_)
-        return explain(self.press, person, found, self.clock())
+        from digest.app import answers
+
+        return answers.fate(self, email, paper)
 
     def preview(self, email: str) -> Draft:
         """The edition that this person would get if their window closed now."""
-        person, now = self.subscriber(email), self.clock()
-        with self.db.reading() as tx:
-            document, _ = people.profile(tx, person.key)
-            said = people.feedback(tx, [person.key]).get(person.key, Feedback())
-        since = person.window_since or now - timedelta(days=7)
-        until = max(since, now) + timedelta(seconds=1)  # what was first seen just now counts
-        return draft(self.press, Due(person, document, said), Window(since, until), now)
+        from digest.app import answers
+
+        return answers.preview(self, email)
 
     def simulate(
         self, document: Mapping[str, Any], weeks: int, person: Subscriber | None = None
     ) -> list[Edition]:
         """The editions that this profile would have had in the last weeks, oldest first; for a
         person, with what they said of papers."""
-        now = self.clock()
-        kind, since = profiles.from_mapping(document).cadence, now - timedelta(weeks=weeks)
-        who = Subscriber(0, NOBODY, SubscriberState.ACTIVE, kind, since)
-        said = Feedback()
-        if person is not None:
-            who = replace(who, email=person.email)
-            with self.db.reading() as tx:
-                said = people.feedback(tx, [person.key]).get(person.key, said)
-        windows: list[Window] = []
-        while (until := cadence.next_due(kind, since)) <= now:
-            windows.append(Window(since, until))
-            since = until
-        return list(rehearse(self.press, Due(who, document, said), windows))
+        from digest.app import answers
+
+        return answers.simulate(self, document, weeks, person)
 
     @cached_property
     def rehearsals(self) -> Rehearsals:
         """What visitors of the site would have got lately."""
+        from digest.publish import Rehearsals
+
         return Rehearsals(self.press)
 
     def subscriber(self, email: str) -> Subscriber:
         """The person with this address. Raises Refused for an unknown one."""
+        from digest.store import people
+        from digest.subscribe import normalised
+
         with self.db.reading() as tx:
-            person = people.get(tx, subscribe.normalised(email))
+            person = people.get(tx, normalised(email))
         if person is None:
             raise Refused(f"no subscriber {email}; see `digest subscriber list`")
         return person
-
-
-def publish_job(
-    settings: Settings, now: datetime, share: publish.Share = publish.ALONE
-) -> Published:
-    """`publish` as a job for another process."""
-    calm_gc()
-    app = App(settings, held_clock(now))
-    try:
-        return app.publish(share=share)
-    finally:
-        app.db.dispose()
-
-
-def _ended_early(counts: Mapping[str, int]) -> bool:
-    """The relay must be left alone: a try right now would be one too many."""
-    return bool(counts.keys() - {str(kind) for kind in (*OutcomeKind, *DeliveryState)})

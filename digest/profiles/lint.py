@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from digest import identity
 from digest.model import Interest, Paper, Profile
@@ -13,7 +13,9 @@ from digest.profiles.names import MAYBE, SURE, has_given_name, without_hints
 from digest.profiles.places import Path, Places
 from digest.profiles.query import Everything, Leaf, Phrase, QueryError, leaves, parse_query
 from digest.profiles.reading import examine, read_term
-from digest.profiles.shelf import Byline, Shelf
+
+if TYPE_CHECKING:
+    from digest.profiles.shelf import Byline, Shelf
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 TOO_MUCH = 0.25  # of the papers: what matches more tells them apart too little
@@ -51,6 +53,8 @@ def lint(text: str, papers: Sequence[Paper] = (), unknown: Collection[str] = ())
         odd = [] if faults else [*_plain(profile, document)]
         odd += _seeds(profile, frozenset(unknown))
         if papers:
+            from digest.profiles.shelf import Shelf  # numpy: only where needed
+
             odd += _measured(document, Shelf(papers))
         findings |= {Finding(*places.of_value(p), level, said) for p, level, said in odd}
     return sorted(findings)
@@ -134,7 +138,7 @@ def _measured(document: dict[str, Any], shelf: Shelf) -> Iterator[Odd]:
     yield from _people(document.get("follow"), shelf)
 
 
-Of = Callable[[Shelf, str], int]
+Of: TypeAlias = "Callable[[Shelf, str], int]"
 
 
 def _of_term(shelf: Shelf, text: str) -> int:
