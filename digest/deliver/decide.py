@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from digest.deliver.policy import Policy
+from digest.errors import DigestError
 from digest.model import Delivery, DeliveryState, Outcome, OutcomeKind, Phase, Settlement
+from digest.transports.replies import CONFIGURATION
 
 Jitter = Callable[[], float]
 """A number in [0, 1), uniform: full jitter spreads what failed together."""
@@ -173,3 +175,35 @@ def ending(delivery: Delivery, state: DeliveryState) -> DeliveryState:
     may have arrived by its first try: its second one can prove that, and never the contrary."""
     lost = state in {DeliveryState.EXPIRED, DeliveryState.FAILED}
     return DeliveryState.UNKNOWN if delivery.resends and lost else state
+
+
+# ------------------------------------------------------------------ outcomes that no relay told
+
+
+def unheard(outcome: Outcome) -> bool:
+    """The relay could not even be asked, or would not listen to us: the same letter is tried
+    again, by another relay where there is one."""
+    ours = outcome.phase is Phase.CONNECT or outcome.code in CONFIGURATION
+    return outcome.kind is OutcomeKind.RETURNED and ours
+
+
+def unwritable(error: Exception) -> Outcome:
+    """A letter that cannot be rendered was never offered to anybody."""
+    said = str(error) if isinstance(error, DigestError) else repr(error)
+    return Outcome(OutcomeKind.REFUSED, Phase.CONNECT, None, None, said[:500])
+
+
+def raised(error: Exception, in_body: bool) -> Outcome:
+    """A transport that raises has said nothing; what that means depends on the body alone."""
+    kind = OutcomeKind.UNKNOWN if in_body else OutcomeKind.RETURNED
+    phase = Phase.BODY if in_body else Phase.MAIL
+    return Outcome(kind, phase, None, None, repr(error)[:500])
+
+
+def cut_off(in_body: bool) -> Outcome:
+    """A letter that was marked as going out when we ended its lane."""
+    if in_body:
+        kind, text = OutcomeKind.UNKNOWN, "we stopped before the relay answered"
+    else:
+        kind, text = OutcomeKind.RETURNED, "we stopped before the body"
+    return Outcome(kind, Phase.BODY, None, None, text)

@@ -13,17 +13,16 @@ from datetime import datetime
 from typing import Protocol
 
 from digest.deliver.backlog import Backlog
-from digest.deliver.decide import Jitter, decide, ending
+from digest.deliver.decide import Jitter, cut_off, decide, ending, raised, unheard, unwritable
 from digest.deliver.desk import Desk, Due
 from digest.deliver.policy import Policy
 from digest.deliver.recorder import Recorder
 from digest.deliver.routes import Route, Routes
 from digest.errors import DigestError
-from digest.model import DeliveryState, Letter, Outcome, OutcomeKind, Phase, Settlement
+from digest.model import DeliveryState, Letter, Outcome, OutcomeKind, Settlement
 from digest.store import Database
 from digest.text.discreet import discreet
 from digest.transports import Transport
-from digest.transports.replies import CONFIGURATION
 
 log = logging.getLogger("digest.deliver")
 POLL = 0.05  # seconds between looks at the stop flag
@@ -202,7 +201,7 @@ class _Run:
             return
         while (route := await self._route()) is not None:
             outcome = await self._send(route, domain, letter, due)
-            if outcome is not None and not _unheard(outcome):
+            if outcome is not None and not unheard(outcome):
                 self._decided(due, outcome, route)
                 return
 
@@ -221,9 +220,8 @@ class _Run:
         try:
             return self._letters(due)
         except Exception as error:
-            said = str(error) if isinstance(error, DigestError) else repr(error)
-            log.error("letter %d cannot be written: %s", due.key, discreet(said))
-            outcome = Outcome(OutcomeKind.REFUSED, Phase.CONNECT, None, None, said[:500])
+            outcome = unwritable(error)
+            log.error("letter %d cannot be written: %s", due.key, discreet(outcome.text))
             failed = ending(due.delivery, DeliveryState.FAILED)
             self._settle(due, Settlement(due.key, due.token, failed, outcome, "render"))
             return None
@@ -248,7 +246,7 @@ class _Run:
             pass  # the database, in before_body: the run ends, the lease decides
         except Exception as error:  # a transport's own fault must not stop the queue for ever
             log.exception("transport %s", route.name)
-            outcome = _raised(error, (due.key, due.token) in self._bodies)
+            outcome = raised(error, (due.key, due.token) in self._bodies)
         finally:
             route.state.left()
             route.idle.append(lane)
@@ -355,28 +353,10 @@ class _Run:
 
     def _cut_off(self, due: Due) -> Settlement:
         """A letter that was marked as going out when its lane was cut."""
-        if (due.key, due.token) in self._bodies:
-            kind, text = OutcomeKind.UNKNOWN, "we stopped before the relay answered"
-        else:
-            kind, text = OutcomeKind.RETURNED, "we stopped before the body"
-        outcome = Outcome(kind, Phase.BODY, None, None, text)
+        outcome = cut_off((due.key, due.token) in self._bodies)
         now, policy = self._desk.now(), self._desk.policy
         decided = decide(outcome, due.delivery, now, self._jitter, policy)
         return replace(decided, relay=self._bodies.get((due.key, due.token)))
-
-
-def _unheard(outcome: Outcome) -> bool:
-    """The relay could not even be asked, or would not listen to us: the same letter is tried
-    again, by another relay where there is one."""
-    ours = outcome.phase is Phase.CONNECT or outcome.code in CONFIGURATION
-    return outcome.kind is OutcomeKind.RETURNED and ours
-
-
-def _raised(error: Exception, in_body: bool) -> Outcome:
-    """A transport that raises has said nothing; what that means depends on the body alone."""
-    kind = OutcomeKind.UNKNOWN if in_body else OutcomeKind.RETURNED
-    phase = Phase.BODY if in_body else Phase.MAIL
-    return Outcome(kind, phase, None, None, repr(error)[:500])
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
