@@ -102,15 +102,14 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the operator is told of a source: that it turned bad, or is `well` again. `since`:
-    when it was last well, or when it turned bad; None: never, or not known."""
+    """What the operator is told of a source: that it turned bad, or is `well` again."""
 
     source: str
     at: datetime
     well: bool
     verdict: Verdict
     message: str = ""
-    since: datetime | None = None
+    since: datetime | None = None  # last well, or when it turned bad; None: never, or not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +276,7 @@ class ReasonKind(StrEnum):
     AUTHOR = "author"  # what: the followed author as the paper spells the name
     SEED = "seed"  # what: the id of the seed or liked paper it is close to
     CATEGORY = "category"  # what: the category
+    SHARED = "shared"  # what, where (authors | categories): also of `value` papers the person likes
     READERS = "readers"  # what: a seed or liked paper, or ""; value: its readers here, at least 5
     MEANING = "meaning"  # near what the person likes by the site's language model; names nothing
     VOTES = "votes"  # value: upvotes

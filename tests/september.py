@@ -158,7 +158,7 @@ def kept(edition: Edition) -> dict[str, Any]:
 def _kept_reason(reason: Reason) -> str:
     words = {ReasonKind.TERM, ReasonKind.QUERY}
     what = reason.what if reason.kind not in words or reason.where == "title" else ""
-    if reason.kind is ReasonKind.AUTHOR:
+    if reason.where == "authors":  # a name is no more kept than a text
         what = ""
     value = f"{reason.value:.0f}" if reason.kind in {ReasonKind.VOTES, ReasonKind.MISSED} else ""
     return " ".join(filter(None, (str(reason.kind), what, reason.where, value)))

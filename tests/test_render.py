@@ -33,6 +33,7 @@ from letters import (
 
 from digest.errors import RenderError
 from digest.links import Purpose
+from digest.model import Reason, ReasonKind
 from digest.render import Parts, Renderer
 from digest.render.paper import safe_url
 
@@ -320,6 +321,15 @@ def test_the_page_of_a_letter_does_not_tell_where_and_when_its_reader_lives(
 def test_the_page_of_a_letter_names_no_paper_that_its_reader_likes(shown: Parts, page: str) -> None:
     assert "close to your seed 2305.01234" in shown.html
     assert "2305.01234" not in page
+
+
+def test_the_page_of_a_letter_counts_no_papers_that_its_reader_likes(renderer: Renderer) -> None:
+    told = [Reason(ReasonKind.SHARED, "Jane", where, 4.0) for where in ("authors", "categories")]
+    edition = sample.sample_edition()
+    first, *rest = edition.content.papers
+    papers = replace(first, reasons=(*first.reasons, *told)), *rest
+    edition = replace(edition, content=replace(edition.content, papers=papers))
+    assert "papers you like" not in renderer.page(edition, "UTC", PAPERS)
 
 
 def test_the_page_of_a_letter_says_whose_it_was_and_where_to_subscribe(page: str) -> None:

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import overload
 
 from digest.matching.holding import Holding
+from digest.matching.metadata import AUTHOR, names_of, spelled
 from digest.matching.picking import FOLLOW, POPULAR, Pick, votes
 from digest.matching.scoring import NEAR, Block
 from digest.matching.space import Space
@@ -24,6 +25,7 @@ from digest.profiles.shelf import Shelf
 MOST = 4  # reasons of one match
 MOST_WORDS = 2  # of them from one wish
 LOOKED_AT = 6  # found words among which those in the title go first
+TOLD = 0.5  # z from which an author or category of what one likes is named
 CLOSE = 0.06  # cosine from which a paper is called close to a seed: 1 in 1,000 chance pairs
 TEXTS = 10_000  # remembered, some 5 KB each
 NAMED = 300_000  # terms found in papers that are remembered, some 0.15 KB each
@@ -120,6 +122,8 @@ class Explainer:
             found = [*islice(self._heaviest(block, row, pick.paper), MOST_WORDS)]
         if not found and pick.wish >= 0:
             found = [close] if close else [*_meaning(wish, block.meant(row, pick.paper), 0)]
+        if wish.seeds and pick.wish >= 0:
+            found += self._in_common(wish, block, row, pick.paper)
         return found
 
     # -------------------------------------------------------------- what the reader wrote
@@ -209,6 +213,18 @@ class Explainer:
         named = [(taste.readers_of(id_), id_) for id_ in ids]
         number, id_ = max(named, key=lambda pair: pair[0], default=(0, ""))
         yield Reason(ReasonKind.READERS, id_ if number else "", "", float(number))
+
+    def _in_common(self, wish: Wish, block: Block, row: int, paper: int) -> Iterator[Reason]:
+        """The author and the category that most bring the paper near what a wish has learnt, and
+        of how many of its papers they are."""
+        told: set[str] = set()
+        for name in block.named(row, paper, LOOKED_AT, TOLD):
+            where = "authors" if name.startswith(AUTHOR) else "categories"
+            if where not in told:
+                told.add(where)
+                number = sum(name in chain(*names_of(block.papers[i])) for i in wish.seeds)
+                what = spelled(self._shelf.papers[paper], name)
+                yield Reason(ReasonKind.SHARED, what, where, float(number))
 
     def _heaviest(self, block: Block, row: int, paper: int) -> Iterator[Reason]:
         """The paper's words that count most for a wish none of whose own terms it holds."""

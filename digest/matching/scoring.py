@@ -67,6 +67,7 @@ class Block:
         self.space, self.shelf = held.space, held.shelf
         self.papers = examples.papers
         self.examples = self.space.vectors(examples.papers)
+        self._described = self.space.described(self.examples, examples.papers)
         _place_feedback(self, asked, examples)
         self.wishes = [wish for one in asked for wish in one.wishes]
         sizes = [len(one.wishes) for one in asked]
@@ -107,6 +108,15 @@ class Block:
         learnt = _heaviest(_row(self._learnt.centres, row), _row(self.space.papers, paper), most)
         return [self.space.spelled(column) for column in said or learnt]
 
+    def named(self, row: int, paper: int, most: int, least: float) -> list[str]:
+        """The paper's authors and categories (see metadata.names_of) that add at least `least` to
+        its z for what a wish has learnt, most first."""
+        wanted, scale = _row(self._learnt.centres, row), float(self._learnt.scale[row])
+        if not scale:
+            return []
+        columns = _heaviest(wanted, self.space.named(paper), most, least / scale)
+        return [self.space.name(column) for column in columns]
+
     def _asking(self, asked: Sequence[Asked], whole: bool) -> Asking:
         more = [0 if whole else _also(one, self.shelf) for one in asked]
         low = np.array([-np.inf if whole else _low(one) for one in asked], np.float32)
@@ -140,9 +150,8 @@ class Block:
         """The mean of what is liked less that of what is not, and the taste that speaks of it."""
         weights = self._of_examples(wishes)
         mixing, tastes = _as_means(weights), self.space.tastes(weights, self.papers)
-        return self.space.learnt(
-            mixing, self.examples, tastes, self.space.meant(mixing, self.papers)
-        )
+        meant = self.space.meant(mixing, self.papers)
+        return self.space.learnt(mixing, self._described, tastes, meant)
 
     def _of_examples(self, wishes: Sequence[Wish]) -> Matrix:
         """(wishes x examples): what each liked paper weighs; below 0 for what is not liked."""
@@ -173,16 +182,19 @@ def _row(matrix: Matrix, row: int) -> tuple[NDArray[np.int32], Scores]:
 
 
 def _heaviest(
-    wish: tuple[NDArray[np.int32], Scores], paper: tuple[NDArray[np.int32], Scores], most: int
+    wish: tuple[NDArray[np.int32], Scores],
+    paper: tuple[NDArray[np.int32], Scores],
+    most: int,
+    least: float = 0.0,
 ) -> list[int]:
-    """The columns in which both rows are positive, the greatest products first."""
+    """The columns in which the product of both rows is above `least`, the greatest first."""
     (columns, weights), (here, values) = wish, paper
     if not len(columns):
         return []
     places = np.minimum(np.searchsorted(columns, here), len(columns) - 1)
     products = np.where(columns[places] == here, weights[places] * values, 0)
     first = np.argsort(-products, kind="stable")[:most]
-    return [int(here[i]) for i in first if products[i] > 0]
+    return [int(here[i]) for i in first if products[i] > least]
 
 
 def floor_of(asked: Asked) -> float:

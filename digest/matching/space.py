@@ -2,7 +2,8 @@
 
 Two matrices over the same columns (stemmed words and pairs of words). `papers`: BM25 weights
 (Robertson and Walker 1994), rows scaled to length 1, for likeness to other papers. `mentions`: how
-much a paper is about a word it mentions, for what a reader wrote.
+much a paper is about a word it mentions, for what a reader wrote. Where wishes learn from papers,
+the columns of their categories and authors follow those of words (metadata.py).
 
 Every score is in standard deviations (`z`): how far a paper lies above what the window's papers and
 its background would give by chance, taking words as independent. So wishes of one word and wishes
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from digest.matching.collaborative import CollaborativeMap
 from digest.matching.embeddings import Embeddings, Meaning
 from digest.matching.meeting import Index, Learnt, Matrix, Scores
+from digest.matching.metadata import LONGEST, MOST_Z, SPREAD, Metadata
 from digest.matching.vocabulary import Codes, Grams, Vocabulary, single, text_key
 from digest.model import Paper
 
@@ -57,15 +59,20 @@ class Space:
         self.number = len(papers)
         grams = self._grams(papers)
         keys = {text_key(paper) for paper in papers}
-        others = {text_key(p): vocabulary.grams(p) for p in background if text_key(p) not in keys}
+        others = {text_key(p): p for p in background if text_key(p) not in keys}
         self._rows_of = {key: i for i, key in enumerate(map(text_key, papers))}
         self._rows_of |= {key: self.number + i for i, key in enumerate(others)}
-        grams += others.values()
+        known = [*papers, *others.values()]
+        grams += self._grams(known[self.number :])
         self._learn(grams)
+        self._metadata = Metadata(papers, known[self.number :])
         self._corpus = self._weigh(grams)
         self.papers: Matrix = self._corpus[: self.number]
         self.mentions: Matrix = self._mention(grams[: self.number])
-        self._moments()
+        whole = self.described(self._corpus, known)
+        self._named: Matrix = whole[: self.number, self.width :]
+        self._by_column: Matrix = whole[: self.number].T.tocsr()
+        self._moments(whole)
 
     def _learn(self, grams: Sequence[Grams]) -> None:
         """Which codes there are, how common each, and which the window's papers use."""
@@ -124,34 +131,32 @@ class Space:
         matrix.sort_indices()
         return matrix
 
-    def _moments(self) -> None:
-        """Mean and variance of each column over everything we know."""
-        squares = self._corpus.multiply(self._corpus)
+    def _moments(self, whole: Matrix) -> None:
+        """Mean and variance of each column, of words and of names, over everything we know."""
         total = max(self._total, 1)
-        self._mean = _sums(self._corpus, axis=0) / total
-        second = _sums(squares, axis=0) / total
-        self._variance = np.maximum(second - self._mean**2, 1e-12).astype(np.float32)
+        every = _sums(whole, axis=0) / total
+        second = _sums(whole.multiply(whole), axis=0) / total
+        variance = np.maximum(second - every**2, 1e-12).astype(np.float32)
+        words = np.arange(len(every)) < self.width
+        self._mean, self._named_mean = every * words, every * ~words
+        self._variance, self._named_variance = variance * words, SPREAD * variance * ~words
 
     def index(self, popular: Sequence[int], near: float) -> Index:
         """What wishes are held against; the papers `popular` come out from a z of `near` on."""
         marked = np.zeros(self.number, np.uint8)
         marked[list(popular)] = 1
-        pull = self.papers @ self._mean
-        parts = self.mentions.T.tocsr(), self._by_word, pull, self.window_places
+        pull = self._by_column.T @ self._mean
+        parts = self.mentions.T.tocsr(), self._by_column, pull, self.window_places
         return Index(*parts, marked, near)
 
     def against(self, texts: Sequence[Paper]) -> Index:
         """The same for other texts."""
-        vectors, mentions = self.vectors(texts), self._mention(self._grams(texts))
+        vectors = self.described(self.vectors(texts), texts)
+        mentions = self._mention(self._grams(texts))
         nothing = np.zeros(len(texts), np.uint8)
         pull = vectors @ self._mean
         places = self.places(texts)
         return Index(mentions.T.tocsr(), vectors.T.tocsr(), pull, places, nothing, np.inf)
-
-    @cached_property
-    def _by_word(self) -> Matrix:
-        """(window columns x papers), for likeness."""
-        return self.papers.T.tocsr()
 
     @cached_property
     def _mentioned(self) -> tuple[Row, Row]:
@@ -207,6 +212,22 @@ class Space:
         stacked = sp.vstack([self._corpus[rows[old]], weighed], format="csr")
         return stacked[np.argsort(np.concatenate([old, new]))]
 
+    def described(self, vectors: Matrix, texts: Sequence[Paper]) -> Matrix:
+        """(texts x (window columns + names)): `vectors` of their words, then who wrote them and in
+        which categories they are."""
+        if not self._metadata.names:
+            return vectors
+        return sp.hstack([vectors, self._metadata.rows(texts)], format="csr", dtype=np.float32)
+
+    def name(self, column: int) -> str:
+        """What stands in a column that follows those of words, see metadata.names_of."""
+        return self._metadata.names[column - self.width]
+
+    def named(self, paper: int) -> tuple[Indices, Row]:
+        """(columns, values) of the names of a paper of the window."""
+        row = slice(*self._named.indptr[paper : paper + 2])
+        return self._named.indices[row] + np.int32(self.width), self._named.data[row]
+
     def _grams(self, texts: Sequence[Paper]) -> list[Grams]:
         return [self.vocabulary.grams(text) for text in texts]
 
@@ -244,22 +265,27 @@ class Space:
         return self.taste.tastes(weights, known)
 
     def likeness(self, examples: Matrix) -> Scores:
-        """(examples x papers): cosines."""
-        return np.asarray((examples @ self._by_word).toarray(), np.float32)
+        """(examples x papers): cosines of their words. `examples`: from `vectors`."""
+        shape = (examples.shape[0], self._by_column.shape[0])
+        wide = sp.csr_matrix((examples.data, examples.indices, examples.indptr), shape=shape)
+        return np.asarray((wide @ self._by_column).toarray(), np.float32)
 
     def learnt(self, mixing: Matrix, examples: Matrix, tastes: Scores, meant: Scores) -> Learnt:
         """What wishes learn from: Rocchio (1971), the weighted mean of examples less the mean of
         everything; nothing where a wish has no examples. Where the collaborative map knows a taste,
         Rocchio stands beside it. What the model says is added to either.
 
-        `mixing`: (wishes x examples) weights; `examples`: from `vectors`; `tastes` and `meant`:
+        `mixing`: (wishes x examples) weights; `examples`: from `described`; `tastes` and `meant`:
         from the methods of these names.
         """
         mass = _sums(mixing, axis=1)
         centres = mixing @ examples
         centres.sort_indices()
-        expected = centres @ self._mean - mass * float(self._mean @ self._mean)
-        deviation = np.sqrt(centres.multiply(centres) @ self._variance)
+        words = centres.multiply(centres) @ self._variance
+        self._bound(centres, np.sqrt(words))
+        expected = centres @ (self._mean + self._named_mean)
+        expected -= mass * float(self._mean @ self._mean)
+        deviation = np.sqrt(words + centres.multiply(centres) @ self._named_variance)
         scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0).astype(np.float32)
         known = tastes.any(axis=1)
         scale = np.where(known, np.float32(BESIDE) * scale, scale).astype(np.float32)
@@ -267,6 +293,15 @@ class Space:
         mapped = tastes * (np.float32(MAP) * eased)[:, None]
         dense = np.hstack([mapped, meant * np.float32(MEANT)])
         return Learnt(centres, mass, expected.astype(np.float32), scale * eased, dense)
+
+    def _bound(self, centres: Matrix, deviation: Row) -> None:
+        """Make the names in each row of `centres` smaller where they could add more than MOST_Z.
+        `deviation`: by words; without it names say nothing."""
+        named = centres.indices >= self.width
+        rows = np.repeat(np.arange(centres.shape[0]), np.diff(centres.indptr))[named]
+        lengths = np.sqrt(np.bincount(rows, centres.data[named] ** 2, centres.shape[0]))
+        most = np.maximum(LONGEST * lengths, 1e-12)
+        centres.data[named] *= np.minimum(MOST_Z * deviation / most, 1).astype(np.float32)[rows]
 
     def _eased(self, meant: Scores) -> Row:
         """What the rest of z is multiplied by, wish by wish, so that no more papers pass a floor

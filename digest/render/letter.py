@@ -325,7 +325,7 @@ def _similar(papers: Pinned, entry: EditionPaper) -> Similar:
     return tuple(named(papers[pin]) for pin in entry.similar if pin in papers)
 
 
-_OF_EXAMPLES = {ReasonKind.SEED, ReasonKind.READERS, ReasonKind.MEANING}
+_OF_EXAMPLES = {ReasonKind.SEED, ReasonKind.SHARED, ReasonKind.READERS, ReasonKind.MEANING}
 
 
 def _without_examples(entry: EditionPaper) -> EditionPaper:

@@ -131,6 +131,15 @@ def _readers(reason: Reason) -> str:
     return f"near what the {round(reason.value)} readers here like who like {name}, as you do"
 
 
+def _shared(reason: Reason) -> str:
+    """An author or a category of papers that the reader likes."""
+    one, name = reason.value == 1, plain(reason.what)
+    liked = "a paper you like" if one else f"{reason.value:,.0f} papers you like"
+    if reason.where == "authors":
+        return f"by {name}, an author of {liked}"
+    return f"in {name}, as {'is' if one else 'are'} {liked}"
+
+
 @lru_cache(maxsize=1 << 14)
 def reason_words(reason: Reason) -> str:
     """One reason in words, as `explain`, the letter and the site say it."""
@@ -149,6 +158,8 @@ def reason_words(reason: Reason) -> str:
             return "near in meaning to papers you like, as this site's language model reads it"
         case ReasonKind.CATEGORY:
             return f"in {plain(reason.what)}"
+        case ReasonKind.SHARED:
+            return _shared(reason)
         case ReasonKind.VOTES:
             return counted(round(reason.value), "upvote")
         case ReasonKind.MISSED:

@@ -141,6 +141,10 @@ def is_true(reason: Reason, match: Match, reader: Reader) -> bool:
             return reason.what in paper.authors
         case ReasonKind.CATEGORY:
             return reason.what in paper.categories
+        case ReasonKind.SHARED:
+            known = [reader.known[id_] for id_ in learnt if id_ in reader.known]
+            shared = sum(reason.what in getattr(one, reason.where) for one in known)
+            return reason.what in getattr(paper, reason.where) and 0 < reason.value <= shared
         case ReasonKind.SEED:
             return reason.what in learnt and reason.what in reader.known and reason.value > 0
         case ReasonKind.MEANING:
