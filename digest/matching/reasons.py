@@ -28,7 +28,7 @@ LOOKED_AT = 6  # found words among which those in the title go first
 TOLD = 0.5  # z from which an author or category of what one likes is named
 CLOSE = 0.06  # cosine from which a paper is called close to a seed: 1 in 1,000 chance pairs
 TEXTS = 10_000  # remembered, some 5 KB each
-NAMED = 300_000  # terms found in papers that are remembered, some 0.15 KB each
+NAMED = 200_000  # terms found in papers that are remembered, some 0.15 KB each
 
 
 class Why(Sequence[Reason]):

@@ -110,7 +110,7 @@ def in_row(wanted: Sequence[str]) -> str:
     return f" {' '.join(wanted)} " if wanted else "\n"
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 15)
 def row_of(term: str) -> str:
     """The stems of a term, in a row."""
     return in_row(stem_all(words(term)))

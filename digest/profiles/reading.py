@@ -121,9 +121,14 @@ def _profile(document: Mapping[str, Any], faults: list[Fault]) -> Profile:
     )
 
 
+_LATIN = re.compile("[0-9A-Za-z]")
+
+
 def _wordless(text: str) -> str:
     """`++` can be found nowhere."""
-    return "" if words(text) else f"there is no word in {text!r} to look for"
+    if _LATIN.search(text) or words(text):  # the first alone nearly always tells
+        return ""
+    return f"there is no word in {text!r} to look for"
 
 
 def _wrong_person(text: str) -> str:

@@ -66,8 +66,7 @@ def number_of(word: str) -> int:
 
 def numbers_of(text: str) -> list[int]:
     """The numbers of a text's words, in order, without stop words."""
-    found = (number_of(word) for word in words(text))
-    return [number for number in found if number != NO_NUMBER]
+    return [number for number in map(number_of, words(text)) if number != NO_NUMBER]
 
 
 def _number_anew(word: str) -> int:
