@@ -6,11 +6,12 @@ Prints JSON; rates are a second of one core (CPU time), indexing apart, unless t
 
 `meet`: profiles of 100 stems and pairs learnt from one to ten papers, each one's exact best 20
 papers; beside a scipy product with argpartition of the same matrices. `title words`: profiles
-of 100 words as common as in titles. `both cores`: wall seconds of one thread over those of two.
+of 100 words as common as in titles. `both cores`: what a second thread gains, and costs.
 `growth`: exponents of seconds over 10,000 to 1,000,000 profiles and 1,000 to 20,000 papers.
 `queries`: a boolean query a profile, beside FTS5 on the part of the language that both know (same
 answers, checked); `with reading`: from the bytes that a profile is kept as.
 `rank`: all that our matcher does, for usual mixed profiles and for boolean ones.
+`taste`: what a collaborative map in force adds to that (bench/taste.py).
 `publish`: that many people of 100 terms each through the real `digest.publish` on SQLite.
 """
 
@@ -36,7 +37,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import fts5
 import sinks
+from cores import both_cores
 from many import publish_many
+from taste import measure_taste
 
 from digest import profiles
 from digest.matching import Reader, meeting
@@ -52,7 +55,7 @@ from digest.text import words
 
 TERMS, BEST, ROWS, POOL = 100, 20, 512, 20_000
 NO_MAP = np.empty((1_000_000, 0), np.float32)
-PARTS = ("meet", "growth", "queries", "rank", "publish")
+PARTS = ("meet", "growth", "queries", "rank", "taste", "publish")
 
 
 def load() -> list[Paper]:
@@ -170,7 +173,7 @@ def beside_scipy(index: Index, wanted: Matrix) -> dict[str, Any]:
         "ratio": round(theirs / ours, 2),
         "mark": 8,
         "same values": same,
-        "both cores": _speedup(lambda: meet(index, some, BEST, way=way)),
+        "both cores": both_cores(lambda: meet(index, some, BEST, way=way)),
     }
 
 
@@ -185,18 +188,6 @@ def _alternating(one: Callable[[], Any], other: Callable[[], Any]) -> tuple[floa
     """The least CPU seconds of each, taken in turns on a machine that others use too."""
     pairs = [(cpu(one), cpu(other)) for _ in range(3)]
     return min(a for a, _ in pairs), min(b for _, b in pairs)
-
-
-def _speedup(act: Callable[[], Any]) -> float:
-    """Wall seconds of one thread over those of all cores."""
-    cores, seconds = meeting.cores, []
-    for allowed in (lambda: 1, cores):
-        meeting.cores = allowed
-        begun = time.monotonic()
-        act()
-        seconds.append(time.monotonic() - begun)
-    meeting.cores = cores
-    return round(seconds[0] / seconds[1], 2)
 
 
 def measure_growth(papers: Sequence[Paper], most: int) -> dict[str, Any]:
@@ -368,6 +359,9 @@ def main() -> None:
         found["queries"] = measure_queries(window, old, some)
     if "rank" in parts:
         found["rank"] = measure_rank(window, old, min(number, 5_000))
+    if "taste" in parts:
+        asked = usual_readers(min(number, 5_000), old, random.Random(20250901))
+        found["taste"] = measure_taste(window, old, asked, cpu)
     if "publish" in parts:
         found["publish"] = publish_many(window, old[-3000:], number)
     print(json.dumps(found, indent=2))

@@ -17,7 +17,7 @@ from digest.matching.heldout import Library, lower_bound
 from digest.matching.lexical import LexicalMatcher
 from digest.matching.training import Learnt, learn, matrix
 from digest.matching.vocabulary import Vocabulary
-from digest.model import Floor, Interest, Paper, Profile, Reason, ReasonKind
+from digest.model import Feedback, Floor, Interest, Paper, Profile, Reason, ReasonKind, Term
 
 WORDS = {
     "ants": "ant colony pheromone forage trail nest queen worker swarm mandible",
@@ -94,6 +94,29 @@ def test_what_readers_of_a_liked_paper_like_too_comes_before_the_rest(
 def test_a_seed_that_no_reader_has_counts_by_its_words(map_: CollaborativeMap) -> None:
     new, seed = papers(5, first=900), papers(1, first=700)[0]
     assert {"ants", "auctions"} == set(best(LexicalMatcher(taste=map_), seed, new, 10))
+
+
+def test_a_paper_that_many_rate_is_placed_once(
+    map_: CollaborativeMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed, place = list[int](), CollaborativeMap.place
+    monkeypatch.setattr(
+        CollaborativeMap,
+        "place",
+        lambda self, grams: placed.append(len(grams)) or place(self, grams),
+    )
+    rated = Paper("r:1", "ant colony pheromone forage", "")
+    window = papers(20, first=700)
+    prepared = LexicalMatcher(taste=map_).prepare(window)
+    reader = Reader(
+        Profile(interests=(Interest("i", terms=(Term("ants"),)),)),
+        Feedback(("r:1",)),
+        {"r:1": rated},
+    )
+    rankings = [prepared.rank([reader, reader]) for _ in range(3)]
+    assert rankings[0][0].matches == rankings[2][1].matches
+    as_rated, as_liked = 1, 1  # where it lies, and, as no reader has it, what it teaches
+    assert len(window) + as_rated + 3 * as_liked == sum(placed)
 
 
 def test_without_likes_the_map_changes_nothing(map_: CollaborativeMap) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from digest.matching import meeting
+from digest.matching import Reader, lexical, meeting, threads
 from digest.matching.meeting import Asking, Index, Learnt, Matrix, Met, Pace, Said, Scores, meet
+from digest.model import Paper, Profile
 
 CODE = meeting.machine_code()
 WAYS = [None, CODE]
@@ -50,7 +53,8 @@ def _matrix(dice: np.random.Generator, rows: int, columns: int) -> Matrix:
 
 
 def _factors(dice: np.random.Generator, rows: int, rank: int) -> Scores:
-    return dice.normal(0, 1, (rows, rank)).astype(np.float32)
+    known = dice.random((rows, 1)) < 0.7
+    return (dice.normal(0, 1, (rows, rank)) * known).astype(np.float32)
 
 
 def _values(dice: np.random.Generator, number: int) -> Scores:
@@ -173,3 +177,21 @@ def test_machine_code_works_where_no_folder_for_its_cache_can_be_written() -> No
     )
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True)
     assert ("3", "") == (done.stdout.strip(), done.stderr)
+
+
+def allowed() -> set[int]:
+    """Threads that a product of matrices may take now."""
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_readers_are_scored_while_products_take_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, block, before = list[set[int]](), lexical.Block, allowed()
+
+    def scored(*args: Any, **more: Any) -> Any:
+        seen.append(allowed())
+        return block(*args, **more)
+
+    monkeypatch.setattr(lexical, "Block", scored)
+    threads._pools.cache_clear()  # other libraries may have been loaded by other tests
+    lexical.LexicalMatcher().prepare([Paper("p", "Ants")]).rank([Reader(Profile())])
+    assert ([{1}], before) == (seen, allowed())

@@ -86,14 +86,15 @@ def heaviest(texts: Matrix) -> Matrix:
     return sp.csr_matrix(entries, shape=texts.shape)
 
 
-def neighbours(texts: Matrix, among: Matrix, factors: Factors, *, same: bool = False) -> Factors:
-    """Of each text the mean of the `factors` of those `among` which it has words in common with.
-    Both from `heaviest`. `same`: both are one, and nothing is a neighbour of itself."""
-    columns = among.T.tocsr()
+def neighbours(texts: Matrix, columns: Matrix, factors: Factors, *, same: bool = False) -> Factors:
+    """Of each text the mean of the `factors` of those papers which it has words in common with.
+    `texts`: from `heaviest`; `columns`: (words x papers), of these from `heaviest`, too. `same`:
+    both are the same papers, and nothing is a neighbour of itself."""
     found = np.empty((texts.shape[0], factors.shape[1]), np.float32)
     for first in range(0, texts.shape[0], ROWS):
-        alike = np.asarray((texts[first : first + ROWS] @ columns).toarray(), np.float32)
-        np.power(alike, POWER, out=alike)
+        near = texts[first : first + ROWS] @ columns
+        near.data = np.power(near.data, np.float32(POWER))
+        alike = np.asarray(near.toarray(), np.float32)
         if same:
             some = np.arange(len(alike))
             alike[some, first + some] = 0

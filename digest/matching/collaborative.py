@@ -58,7 +58,7 @@ class CollaborativeMap:
         """(texts x rank): where papers lie by their words alone; 0 for one whose words say
         nothing. The papers learnt from have the mean 0."""
         texts = self._words.vectors(grams)
-        near = neighbours(heaviest(texts), self._texts, self._directions)
+        near = neighbours(heaviest(texts), self._columns, self._directions)
         found = _joined(texts @ self.by_word, near, self.centres) - self.mean
         found[np.diff(texts.indptr) == 0] = 0
         return found
@@ -100,9 +100,10 @@ class CollaborativeMap:
         return Words(self.codes, self.weights)
 
     @cached_property
-    def _texts(self) -> Matrix:
+    def _columns(self) -> Matrix:
+        """(words x papers)"""
         shape = (len(self.papers), len(self.codes))
-        return sp.csr_matrix((self.data, self.indices, self.indptr), shape=shape)
+        return sp.csr_matrix((self.data, self.indices, self.indptr), shape=shape).T.tocsr()
 
     @cached_property
     def _directions(self) -> Factors:
@@ -159,7 +160,7 @@ def train(
     middle = unit(factors).mean(axis=0)
     ways = directions(unit(factors), middle)
     by_word = regress(texts, ways)
-    carried, near = texts @ by_word, neighbours(short, short, ways, same=True)
+    carried, near = texts @ by_word, neighbours(short, short.T.tocsr(), ways, same=True)
     centres = np.stack([middle, carried.mean(axis=0), near.mean(axis=0), np.zeros_like(middle)])
     centres[3] = _summed(carried, near, centres).mean(axis=0)
     places = _joined(carried, near, centres)

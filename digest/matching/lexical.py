@@ -25,6 +25,7 @@ from digest.matching.picking import (
 from digest.matching.reasons import Explainer, Why
 from digest.matching.scoring import NEAR, Block, Held
 from digest.matching.space import Space
+from digest.matching.threads import one_thread
 from digest.matching.twins import find_twins
 from digest.matching.vocabulary import Vocabulary
 from digest.matching.wishes import Asked, Examples, read
@@ -164,7 +165,8 @@ class LexicalPrepared:
         examples = Examples()
         asked = [read(reader, self._shelf, examples) for reader in readers]
         way = self._pace.way(len(readers))
-        block = Block(self._held, asked, examples, whole=whole, way=way)
+        with one_thread():
+            block = Block(self._held, asked, examples, whole=whole, way=way)
         return _Batch(asked, block)
 
     def _ranking(self, batch: _Batch, index: int) -> Ranking:

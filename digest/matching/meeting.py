@@ -90,12 +90,22 @@ class Index:
     @cached_property
     def postings(self) -> tuple[tuple[Any, ...], Bytes]:
         """((mentions, vectors, pull), popular), as the compiled loops take them."""
-        padding = (0, -self.number % _PADDING or _PADDING * (not self.number))
+        padding = self._padding
         lists = [
             (m.indptr.astype(np.int64), m.indices.astype(np.uint32), m.data)
             for m in (self.mentions, self.vectors)
         ]
         return (*lists, np.pad(self.pull, padding)), np.pad(self.popular, padding)
+
+    @cached_property
+    def padded_places(self) -> Scores:
+        """(places x papers and padding), as products take it at once."""
+        padded = np.pad(self.places, (self._padding, (0, 0)))
+        return np.ascontiguousarray(padded.T, np.float32)
+
+    @property
+    def _padding(self) -> tuple[int, int]:
+        return 0, -self.number % _PADDING or _PADDING * (not self.number)
 
 
 class Met:
@@ -187,14 +197,19 @@ def power(index: Index, said: Said, learnt: Learnt) -> Scores:
         z -= learnt.expected[:, None]
         z *= learnt.scale[:, None]
         if learnt.tastes.shape[1]:
-            z += by_taste(index, learnt)
+            z += by_taste(index, learnt.tastes)[:, : index.number]
         found += z * np.abs(z)
     return found
 
 
-def by_taste(index: Index, learnt: Learnt) -> Scores:
-    """(wishes x papers): the z that the collaborative map and the model give."""
-    return np.asarray(learnt.tastes @ index.places.T, np.float32)
+def by_taste(index: Index, tastes: Scores) -> Scores:
+    """(wishes x papers and padding): the z that the collaborative map and the model give."""
+    some = tastes.any(axis=1)
+    if some.all():
+        return np.asarray(tastes @ index.padded_places, np.float32)
+    found = np.zeros((len(tastes), index.padded_places.shape[1]), np.float32)
+    found[some] = tastes[some] @ index.padded_places
+    return found
 
 
 def root(powers: Scores) -> Scores:
@@ -229,9 +244,7 @@ class _Work:
         self._readers = asking.rows, _least_power(asking.low), asking.marks
         self._said = *_rows(said.weights), said.chance, np.float32(FAINT)
         self._index, self._popular = index.postings
-        padding = (0, 0), (0, len(self._popular) - index.number)
-        there = learnt.tastes.shape[1] > 0
-        tasted = np.pad(by_taste(index, learnt), padding) if there else _NOTHING
+        tasted = by_taste(index, learnt.tastes) if learnt.tastes.shape[1] else _NOTHING
         chance = learnt.mass, learnt.expected, learnt.scale
         self._learnt = *_rows(learnt.centres), *chance, tasted
         self._most = int(np.diff(asking.rows).max(initial=1))

@@ -81,6 +81,11 @@ class Block:
         """(example papers x papers): cosines."""
         return self.space.likeness(self.examples)
 
+    @cached_property
+    def _known(self) -> Scores:
+        """(example papers x rank): what the collaborative map knows of them."""
+        return self.space.known(self.papers)
+
     def of(self, index: int) -> tuple[Papers, Scores]:
         """(papers that may come for one reader, rising; (wishes x these papers) z); a query's own
         surprise is not in it."""
@@ -149,7 +154,7 @@ class Block:
     def _of_papers(self, wishes: Sequence[Wish]) -> Learnt:
         """The mean of what is liked less that of what is not, and the taste that speaks of it."""
         weights = self._of_examples(wishes)
-        mixing, tastes = _as_means(weights), self.space.tastes(weights, self.papers)
+        mixing, tastes = _as_means(weights), self.space.tastes(weights, self._known)
         meant = self.space.meant(mixing, self.papers)
         return self.space.learnt(mixing, self._described, tastes, meant)
 
@@ -227,18 +232,25 @@ def flags(bits: int, number: int) -> Flags:
 
 
 def _place_feedback(block: Block, asked: Sequence[Asked], examples: Examples) -> None:
-    """Give each like and dislike to the interest it is closest to."""
+    """Give each like and dislike to the interest it is closest to: all of a batch at once."""
     judged = [one for one in asked if one.likes or one.dislikes]
-    shelf = Shelf(examples.papers)
+    if not judged:
+        return
+    rated = sorted({paper for one in judged for paper in (*one.likes, *one.dislikes)})
+    shelf = Shelf([examples.papers[paper] for paper in rated])
+    places = {paper: place for place, paper in enumerate(rated)}
+    nearness = block.nearness([wish for one in judged for wish in one.wishes], shelf.papers)
+    row = 0
     for one in judged:
-        _place(block, one, shelf)
+        at = [places[paper] for paper in (*one.likes, *one.dislikes)]
+        past = row + len(one.wishes)
+        _place(one, *_closest(one, nearness[row:past, at], at, shelf))
+        row = past
 
 
-def _place(block: Block, one: Asked, shelf: Shelf) -> None:
-    papers = [*one.likes, *one.dislikes]
-    best, fits = _closest(block, one, papers, shelf)
+def _place(one: Asked, best: Sequence[int], fits: Sequence[bool]) -> None:
     apart = liked()
-    for index, paper in enumerate(papers):
+    for index, paper in enumerate([*one.likes, *one.dislikes]):
         like = index < len(one.likes)
         belongs = one.wishes and (fits[index] or (not like and len(one.wishes) == 1))
         wish = one.wishes[best[index]] if belongs else apart
@@ -252,12 +264,12 @@ def _place(block: Block, one: Asked, shelf: Shelf) -> None:
 
 
 def _closest(
-    block: Block, one: Asked, papers: Sequence[int], shelf: Shelf
+    one: Asked, z: Scores, papers: Sequence[int], shelf: Shelf
 ) -> tuple[list[int], list[bool]]:
-    """For each paper: the index of its closest wish, and whether it fits that wish at all."""
+    """For each paper: the index of its closest wish, and whether it fits that wish at all. `z`:
+    (wishes x these papers), changed here; `papers`: where they are on the shelf."""
     if not one.wishes:
         return [0] * len(papers), [False] * len(papers)
-    z = block.nearness(one.wishes, [shelf.papers[i] for i in papers])
     fits = z >= NEAR
     for row, wish in enumerate(one.wishes):
         if wish.everything:

@@ -38,6 +38,7 @@ TOO_COMMON = 0.25  # a word of more papers than this makes no two papers alike, 
 IN_TITLE = 3.0  # mentions that one in the title is worth
 MAP, BESIDE = 1.25, 0.275  # of z: what the collaborative map gives, and Rocchio where it gives any
 MEANT, EASED = 0.25, 0.875  # of z: what the operator's model adds, and all else where it does
+PLACED = 20_000  # texts whose places on the map are remembered, some 1.6 KB each
 MOST_Z2 = 400.0  # the evidence of one term has a bound: rarer than 1 in 400 is not stronger
 
 
@@ -56,6 +57,7 @@ class Space:
         self.taste = taste
         self._meaning = Meaning(embeddings, papers, background) if embeddings else None
         self.window = papers
+        self._placed: dict[int, Row] = {}
         self.number = len(papers)
         grams = self._grams(papers)
         keys = {text_key(paper) for paper in papers}
@@ -242,8 +244,21 @@ class Space:
         """(texts x (rank + dimension)): on the collaborative map, and by the model; 0 wide for
         each that is not there."""
         nothing = np.empty((len(texts), 0), np.float32)
-        mapped = self.taste.place(self._grams(texts)) if self.taste else nothing
+        mapped = self._mapped(self.taste, texts) if self.taste else nothing
         return np.hstack([mapped, self._meaning.places(texts) if self._meaning else nothing])
+
+    def _mapped(self, taste: CollaborativeMap, texts: Sequence[Paper]) -> Scores:
+        """(texts x rank): on the map. Many readers rate the same papers, so those of other texts
+        than the window's are remembered."""
+        if texts is self.window:
+            return taste.place(self._grams(texts))
+        keys = [text_key(text) for text in texts]
+        if len(self._placed) + len(keys) > PLACED:
+            self._placed.clear()
+        new = {k: text for k, text in zip(keys, texts, strict=True) if k not in self._placed}
+        self._placed.update(zip(new, taste.place(self._grams([*new.values()])), strict=True))
+        found = [self._placed[key] for key in keys]
+        return np.stack(found) if found else np.empty((0, taste.rank), np.float32)
 
     @property
     def rank(self) -> int:
@@ -256,13 +271,20 @@ class Space:
             return np.empty((mixing.shape[0], 0), np.float32)
         return self._meaning.tastes(mixing, examples)
 
-    def tastes(self, weights: Matrix, examples: Sequence[Paper]) -> Scores:
-        """(wishes x rank): to be held against places. `weights`: (wishes x examples), see
-        CollaborativeMap.tastes."""
+    def known(self, examples: Sequence[Paper]) -> Scores:
+        """(examples x rank): what tastes are learnt from, see CollaborativeMap.known."""
         if self.taste is None:
-            return np.empty((weights.shape[0], 0), np.float32)
-        known = self.taste.known([paper.id for paper in examples], self._grams(examples))
-        return self.taste.tastes(weights, known)
+            return np.empty((len(examples), 0), np.float32)
+        return self.taste.known([paper.id for paper in examples], self._grams(examples))
+
+    def tastes(self, weights: Matrix, known: Scores) -> Scores:
+        """(wishes x rank): to be held against places; 0 for a wish without examples. `weights`:
+        (wishes x examples), see CollaborativeMap.tastes; `known`: of the examples."""
+        found = np.zeros((weights.shape[0], self.rank), np.float32)
+        some = np.flatnonzero(np.diff(weights.indptr))
+        if self.taste is not None and len(some):
+            found[some] = self.taste.tastes(weights[some], known)
+        return found
 
     def likeness(self, examples: Matrix) -> Scores:
         """(examples x papers): cosines of their words. `examples`: from `vectors`."""
