@@ -272,7 +272,7 @@ class ReasonKind(StrEnum):
     """Why a paper matches. `Reason.what` and `Reason.where` are true by construction."""
 
     TERM = "term"  # what: the paper's own words; where: title | abstract
-    QUERY = "query"  # what: the words of the paper that met the query; where as above
+    QUERY = "query"  # what: the words of the paper that met the query; where as above, or authors
     AUTHOR = "author"  # what: the followed author as the paper spells the name
     SEED = "seed"  # what: the id of the seed or liked paper it is close to
     CATEGORY = "category"  # what: the category

@@ -146,7 +146,7 @@ def test_the_words_that_meet_a_query_are_cited() -> None:
     found = rank(f"[[interest]]\nname = 'i'\nquery = '{query}'")
     cited = {match.paper.id: why(match) for match in found.matches}
     assert ("query", "shortest-path", "title") in cited["p:ants"]
-    assert ("author", "Toshiyuki Nakagaki", "authors") in cited["p:slime"]
+    assert ("query", "Toshiyuki Nakagaki", "authors") in cited["p:slime"]
     assert ("category", "q-bio.PE", "categories") in cited["p:bees"]
 
 

@@ -35,8 +35,10 @@ SEEDS = [Paper(f"o:{i}", "", text(ABOUT), ("Deborah Gordon",), ("q-bio.PE",)) fo
 PLAIN = Paper("p:plain", "", text(ABOUT))
 
 
-def matches(papers: Sequence[Paper], seeds: Sequence[Paper] = SEEDS) -> list[Match]:
-    interest = Interest("i", seeds=tuple(paper.id for paper in seeds))
+def matches(
+    papers: Sequence[Paper], seeds: Sequence[Paper] = SEEDS, query: str = ""
+) -> list[Match]:
+    interest = Interest("i", query, seeds=tuple(paper.id for paper in seeds))
     known = {paper.id: paper for paper in seeds}
     reader = Reader(Profile(floor=Floor.RELAXED, interests=(interest,)), known=known)
     [found] = LexicalMatcher().prepare([*papers, *OTHER], OTHER).rank([reader])
@@ -74,6 +76,13 @@ def test_of_two_papers_with_the_same_words_the_one_with_a_name_of_what_one_likes
     assert ("p:named", "p:plain") == (first.paper.id, second.paper.id)
     assert [said] == [reason_words(one) for one in first.reasons if _is(one, where)]
     assert [] == told(second, where)
+
+
+def test_what_a_query_says_of_a_category_is_not_said_again() -> None:
+    paper = replace(PLAIN, categories=("q-bio.PE",))
+    [first, *_] = matches([paper], query="cat:q-bio.PE")
+    assert ReasonKind.CATEGORY in [reason.kind for reason in first.reasons]
+    assert [] == told(first, "categories")
 
 
 def test_a_name_is_counted_on_the_papers_that_have_it() -> None:

@@ -32,6 +32,7 @@ K = ReasonKind
     [
         (Reason(K.TERM, "graphs", "title"), "matches “graphs” in the title"),
         (Reason(K.QUERY, "graphs", "abstract"), "meets your query with “graphs” in the abstract"),
+        (Reason(K.QUERY, "J. Doe", "authors"), "meets your query with “J. Doe” among the authors"),
         (Reason(K.AUTHOR, "Jane Doe"), "by Jane Doe, whom you follow"),
         (Reason(K.SEED, "arxiv:2305.01234"), "close to your seed 2305.01234"),
         (Reason(K.SEED, "doi:10.1/x", "liked"), "close to doi:10.1/x, which you liked"),

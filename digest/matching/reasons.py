@@ -123,7 +123,9 @@ class Explainer:
         if not found and pick.wish >= 0:
             found = [close] if close else [*_meaning(wish, block.meant(row, pick.paper), 0)]
         if wish.seeds and pick.wish >= 0:
-            found += self._in_common(wish, block, row, pick.paper)
+            told = {(reason.what, reason.where) for reason in found}
+            shared = self._in_common(wish, block, row, pick.paper)
+            found += [reason for reason in shared if (reason.what, reason.where) not in told]
         return found
 
     # -------------------------------------------------------------- what the reader wrote
@@ -158,7 +160,7 @@ class Explainer:
                     yield Reason(ReasonKind.CATEGORY, category, "categories")
             case Author():
                 for spelled in self._shelf.authors(paper, leaf.name):
-                    yield Reason(ReasonKind.AUTHOR, spelled, "authors")
+                    yield Reason(ReasonKind.QUERY, spelled, "authors")
 
     def _terms(self, wish: Wish, paper: int, picked: Sequence[int]) -> list[Reason]:
         """The weightiest terms that the paper holds, those in its title first. `picked`: papers

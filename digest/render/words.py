@@ -111,6 +111,8 @@ def _quoted(text: str) -> str:
 
 
 def _where(reason: Reason) -> str:
+    if reason.where == "authors":
+        return " among the authors"
     return f" in the {plain(reason.where)}" if reason.where else ""
 
 
