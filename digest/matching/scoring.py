@@ -236,21 +236,32 @@ def _place_feedback(block: Block, asked: Sequence[Asked], examples: Examples) ->
     judged = [one for one in asked if one.likes or one.dislikes]
     if not judged:
         return
-    rated = sorted({paper for one in judged for paper in (*one.likes, *one.dislikes)})
-    shelf = Shelf([examples.papers[paper] for paper in rated])
+    queried = {paper for one in judged if _has_query(one) for paper in _rated(one)}
+    every = {paper for one in judged for paper in _rated(one)}
+    rated = sorted(every, key=lambda paper: (paper not in queried, paper))
+    texts = [examples.papers[paper] for paper in rated]
+    shelf = Shelf(texts[: len(queried)])  # of the others nobody's query is asked
     places = {paper: place for place, paper in enumerate(rated)}
-    nearness = block.nearness([wish for one in judged for wish in one.wishes], shelf.papers)
+    nearness = block.nearness([wish for one in judged for wish in one.wishes], texts)
     row = 0
     for one in judged:
-        at = [places[paper] for paper in (*one.likes, *one.dislikes)]
+        at = [places[paper] for paper in _rated(one)]
         past = row + len(one.wishes)
         _place(one, *_closest(one, nearness[row:past, at], at, shelf))
         row = past
 
 
+def _rated(one: Asked) -> list[int]:
+    return [*one.likes, *one.dislikes]
+
+
+def _has_query(one: Asked) -> bool:
+    return any(wish.query is not None and not wish.everything for wish in one.wishes)
+
+
 def _place(one: Asked, best: Sequence[int], fits: Sequence[bool]) -> None:
     apart = liked()
-    for index, paper in enumerate([*one.likes, *one.dislikes]):
+    for index, paper in enumerate(_rated(one)):
         like = index < len(one.likes)
         belongs = one.wishes and (fits[index] or (not like and len(one.wishes) == 1))
         wish = one.wishes[best[index]] if belongs else apart
