@@ -33,6 +33,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -299,11 +300,11 @@ def _without(paper: Paper, people: frozenset[str]) -> Paper:
 # ------------------------------------------------------------------ all of it
 
 
-def judged(task: Task, method: Callable[[Task], Run]) -> dict[str, float]:
+def judged(name: str, task: Task, method: Callable[[Task], Run]) -> dict[str, float]:
     begun = time.process_time()
     run = method(task)
     took = time.process_time() - begun
-    print(f"{method.__name__}: {took:.0f} CPU s", file=sys.stderr)
+    print(f"{name}: {took:.0f} CPU s", file=sys.stderr)
     return {**rounded(measure(run, task.qrels)), "CPU seconds": round(took, 1)}
 
 
@@ -320,8 +321,8 @@ def whole(task: Task) -> dict[str, Any]:
     found: dict[str, Any] = {"map": check, "CPU seconds of learning and checking": learning}
     run = ours(task, matcher)
     found["ours"] = rounded(measure(run, task.qrels))
-    found["words"] = judged(task, lambda task: ours(task, LexicalMatcher()))
-    found |= {method.__name__: judged(task, method) for method in (tfidf, bm25)}
+    found["words"] = judged("words", task, lambda task: ours(task, LexicalMatcher()))
+    found |= {m.__name__: judged(m.__name__, task, m) for m in (tfidf, bm25)}
     found |= slow(task.of(SAMPLE), run)
     found["floors"] = floors(task, matcher)
     found["floors by words"] = floors(task, LexicalMatcher()) if matcher.taste else found["floors"]
@@ -335,7 +336,7 @@ def whole(task: Task) -> dict[str, Any]:
 def slow(some: Task, run: Run) -> dict[str, Any]:
     """What takes too long for everybody, and ours for the same readers."""
     try:
-        found = {f"svm, {len(some.readers)} readers": judged(some, svm)}
+        found = {f"svm, {len(some.readers)} readers": judged("svm", some, svm)}
     except ImportError:
         print("no svm: pip install 'paper-digest[bench]'", file=sys.stderr)
         return {}
@@ -352,8 +353,11 @@ def few(task: Task, numbers: Sequence[int]) -> dict[str, Any]:
     found: dict[str, Any] = {"map of the others": check.why, "readers": len(some.readers)}
     for number in numbers:
         kept = some.with_likes(number)
-        found[f"{number} likes"] = judged(kept, lambda kept: ours(kept, matcher))
-        found[f"{number} likes, words"] = judged(kept, lambda kept: ours(kept, LexicalMatcher()))
+        for name, by in (
+            (f"{number} likes", matcher),
+            (f"{number} likes, words", LexicalMatcher()),
+        ):
+            found[name] = judged(name, kept, partial(ours, matcher=by))
     for number in numbers:
         poor = task.with_likes(number)
         alone, _ = trained(poor.library, poor.readers)
