@@ -38,3 +38,14 @@ def test_a_query_is_met_by_the_papers_that_fts5_finds(
     shelf, db = Shelf(there), fts5.index(there)
     for query in asked:
         assert fts5.meeting(db, fts5.spell(query)) == members(shelf.meeting(query))
+
+
+@settings(max_examples=60, deadline=None)
+@given(papers, st.lists(st.recursive(phrases(), grown, max_leaves=6), max_size=4))
+def test_one_paper_meets_a_query_where_it_is_among_those_that_do(
+    there: list[Paper], asked: list[Query]
+) -> None:
+    shelf, alone = Shelf(there), Shelf(there)
+    for query in asked:
+        met = [place for place in range(len(there)) if alone.meets(query, place)]
+        assert members(shelf.meeting(query)) == met

@@ -27,6 +27,7 @@ from digest.matching.space import Space
 from digest.matching.wishes import Asked, Examples, Wish, codes, liked
 from digest.model import Floor, Paper
 from digest.profiles.compact import NO_WORDS
+from digest.profiles.query import Query
 from digest.profiles.shelf import Shelf, as_bits
 
 Flags = NDArray[np.bool_]
@@ -36,6 +37,7 @@ FLOORS = {Floor.RELAXED: 4.0, Floor.NORMAL: 6.0, Floor.STRICT: 9.0}
 NEAR = 2.0  # z from which a paper is near an interest: popular papers, a like's interest
 LEAST = 20.0  # z squared of one mention of a lone term, however common: it was asked for
 JUST_BELOW = 2 / 3  # of the floor: what lies between is a near miss
+FEW = 50  # rated papers that are read one by one to see whether they meet a query
 DISLIKE = 0.25  # what the mean of disliked papers weighs beside that of liked ones
 
 
@@ -251,6 +253,13 @@ def _place_feedback(block: Block, asked: Sequence[Asked], examples: Examples) ->
         row = past
 
 
+def _meet(shelf: Shelf, query: Query, papers: Sequence[int]) -> Flags:
+    """Which of these papers meet a query."""
+    if len(papers) <= FEW:
+        return np.array([shelf.meets(query, paper) for paper in papers], bool)
+    return flags(shelf.meeting(query), len(shelf.papers))[papers]
+
+
 def _rated(one: Asked) -> list[int]:
     return [*one.likes, *one.dislikes]
 
@@ -286,7 +295,7 @@ def _closest(
         if wish.everything:
             fits[row] = True
         elif wish.query is not None:
-            met = flags(shelf.meeting(wish.query), len(shelf.papers))[papers]
+            met = _meet(shelf, wish.query, papers)
             fits[row] = met
             z[row] += np.where(met, NEAR, 0)
     chosen = np.where(fits, z, z - 1000).argmax(axis=0)

@@ -80,6 +80,23 @@ class Shelf:
             case _:
                 return self._leaf(query)
 
+    def meets(self, query: Query, paper: int) -> bool:
+        """Whether one paper meets a query: read in its text, where an index of all is not worth
+        making."""
+        match query:
+            case Not():
+                return not self.meets(query.of, paper)
+            case And():
+                return all(self.meets(part, paper) for part in query.of)
+            case Or():
+                return any(self.meets(part, paper) for part in query.of)
+            case Phrase():
+                fields = (query.field,) if query.field else ("ti", "ab")
+                holds = finder(query.words)
+                return any(holds(self.row(field, paper)) for field in fields)
+            case _:
+                return bool(self._leaf(query) >> paper & 1)
+
     def holding(self, term: str) -> int:
         """The papers whose title or abstract holds the term's words in a row, by their stems."""
         wanted = stems(term)
