@@ -255,7 +255,7 @@ def test_both_relays_that_tried_a_letter_are_named(sqlite):
 
 
 def test_the_log_names_the_relay_that_is_left_alone(sqlite, caplog):
-    two(sqlite, {"connect": CUT}, people=30)
+    two(sqlite, {"connect": CUT}, people=300)
     assert "relay a: is left alone, relay_down" in caplog.text
 
 

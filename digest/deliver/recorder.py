@@ -18,7 +18,8 @@ from digest.model import Settlement
 from digest.store import Database, deliveries
 
 log = logging.getLogger("digest.deliver")
-GATHER = 0.001  # seconds a body mark waits for those of other lanes
+GATHER = 0.001  # seconds a body mark waits for those of other lanes, at most
+QUIET = 2  # turns of the loop in a row that bring no mark: then nobody is waited for
 PATIENCE = 0.2  # seconds an outcome waits for a body mark to share its transaction with
 Written = Callable[[Sequence[Settlement]], None]
 Mark: TypeAlias = tuple[int, str, str | None, asyncio.Future[bool]]
@@ -69,7 +70,7 @@ class Recorder:
         """Write, for ever."""
         while True:
             await self._wake.wait()
-            await asyncio.sleep(GATHER)
+            await self._gather()
             self._wake.clear()
             if self._later is not None:
                 self._later.cancel()
@@ -77,6 +78,15 @@ class Recorder:
             await self._write()
             if self.broken or not (self._marks or self._owed):
                 self._idle.set()
+
+    async def _gather(self) -> None:
+        """Wait for the marks of other lanes while they keep coming."""
+        loop = asyncio.get_running_loop()
+        end, seen, quiet = loop.time() + GATHER, -1, 0
+        while quiet < QUIET and loop.time() < end:
+            quiet = 0 if len(self._marks) > seen else quiet + 1
+            seen = len(self._marks)
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Write what is still owed, once more where the database failed. Raises what it said."""
