@@ -77,13 +77,13 @@ class Why(NamedTuple):
     text: bytes
 
 
-def whys(reasons: Sequence[Iterable[Reason]]) -> list[Why]:
-    """The reasons for each paper, all encoded in one go."""
+def whys(reasons: Sequence[Iterable[Reason]], address: str) -> list[Why]:
+    """The reasons for each paper, and at last an address, all encoded in one go."""
     said = [why_words(each) for each in reasons]
-    html = str(escape("\x02".join(said))).split("\x02") if said else []
+    html = str(escape("\x02".join([*said, address]))).split("\x02")
     text = [wrap(why, "     ").lstrip() for why in said]
-    done = qp_lines(html + text)
-    return list(map(Why, done[: len(said)], done[len(said) :]))
+    done = qp_lines([*html, *text, address])
+    return list(map(Why, done[: len(html)], done[len(html) :]))
 
 
 class Shelf:
@@ -183,8 +183,7 @@ class Papers:
         self._entries, self._papers, self._shelf = entries, papers, shelf
         self._similar = similar
         self._shared = not feedback
-        self._whys = whys([entry.reasons for entry in entries])
-        self._address = Why(*qp_lines([str(escape(feedback)), feedback]))
+        *self._whys, self._address = whys([entry.reasons for entry in entries], feedback)
         self._slots = [paper_slot(i)[1] for i in range(len(entries))]
 
     def html(self, frame: Piece, own: Fillings) -> tuple[bytes, list[Both]]:

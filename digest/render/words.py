@@ -104,16 +104,18 @@ def listed(names: Sequence[str], shown: int) -> str:
 # ------------------------------------------------------------------ why a paper is there
 
 
+@lru_cache(maxsize=1 << 14)
 def _quoted(text: str) -> str:
     """In quotation marks; isolated where its direction would disturb the sentence around it."""
     text = plain(text)
     return f"“{text}”" if direction(text) == "ltr" else f"“\u2068{text}\u2069”"
 
 
-def _where(reason: Reason) -> str:
-    if reason.where == "authors":
+@lru_cache(maxsize=64)
+def _where(where: str) -> str:
+    if where == "authors":
         return " among the authors"
-    return f" in the {plain(reason.where)}" if reason.where else ""
+    return f" in the {plain(where)}" if where else ""
 
 
 def _seed(reason: Reason) -> str:
@@ -147,9 +149,9 @@ def reason_words(reason: Reason) -> str:
     """One reason in words, as `explain`, the letter and the site say it."""
     match reason.kind:
         case ReasonKind.TERM:
-            return f"matches {_quoted(reason.what)}{_where(reason)}"
+            return f"matches {_quoted(reason.what)}{_where(reason.where)}"
         case ReasonKind.QUERY:
-            return f"meets your query with {_quoted(reason.what)}{_where(reason)}"
+            return f"meets your query with {_quoted(reason.what)}{_where(reason.where)}"
         case ReasonKind.AUTHOR:
             return f"by {plain(reason.what)}, whom you follow"
         case ReasonKind.SEED:
@@ -188,7 +190,7 @@ def why_words(reasons: Iterable[Reason]) -> str:
     last: Reason | None = None
     for reason in reasons:
         if last is not None and last.kind is reason.kind and _together(last, reason):
-            ending = _where(reason)
+            ending = _where(reason.where)
             phrases[-1] = f"{phrases[-1].removesuffix(ending)}, {_quoted(reason.what)}{ending}"
         else:
             phrases.append(reason_words(reason))
