@@ -180,9 +180,11 @@ def test_waking_a_job_ticks_it_before_its_time() -> None:
     with beating({"deliver": Tick(LONG, job), "ingest": Tick(LONG, other)}) as heart:
         while not job.ticks or not other.ticks:
             threading.Event().wait(0.001)
-        heart.wake("deliver")
-        assert job.reached.wait(PATIENCE)
-        assert not other.reached.is_set()
+        for _ in range(200):  # a tick while the first one still ends is no tick
+            heart.wake("deliver")
+            if job.reached.wait(PATIENCE / 200):
+                break
+        assert (job.reached.is_set(), other.reached.is_set()) == (True, False)
 
 
 def test_a_clock_that_steps_back_does_not_put_the_house_to_sleep() -> None:
