@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def publish_many(window: Sequence[Paper], old: Sequence[Paper], number: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "digest.db"
         begun = time.monotonic()
-        _settle(database, window, old, number)
+        with ProcessPoolExecutor(1, mp_context=_spawn()) as apart:  # its memory is not publishing's
+            apart.submit(_settle, database, window, old, number).result()
         found: dict[str, Any] = {"people": number, "making them, s": _since(begun)}
         for week in ("first week", "week after"):
             found[week] = _pass(database, number)
@@ -58,6 +60,10 @@ def publish_many(window: Sequence[Paper], old: Sequence[Paper], number: int) -> 
             _rewind(database)
         found["database, MB"] = round(database.stat().st_size / 1e6)
     return found
+
+
+def _spawn() -> SpawnContext:
+    return multiprocessing.get_context("spawn")
 
 
 def _site(database: Path) -> App:
@@ -123,9 +129,8 @@ def _rewind(database: Path) -> None:
 def _pass(database: Path, number: int) -> dict[str, Any]:
     """All who are due, in a process for each core, as `digest run` does it."""
     shares = max(1, min(len(os.sched_getaffinity(0)), number // 1_000))
-    spawn = multiprocessing.get_context("spawn")
     begun = time.monotonic()
-    with ProcessPoolExecutor(shares, mp_context=spawn) as others:
+    with ProcessPoolExecutor(shares, mp_context=_spawn()) as others:
         jobs = [others.submit(_publish, str(database), (n, shares)) for n in range(shares)]
         done = [job.result() for job in jobs]
     wall = _since(begun)
@@ -140,7 +145,7 @@ def _pass(database: Path, number: int) -> dict[str, Any]:
         "people a second": round(number / wall),
         "CPU by part, s": {part: round(seconds, 1) for part, seconds in cpu.items()},
         "CPU a person, ms": round(1000 * sum(cpu.values()) / number, 3),
-        "peak memory of all processes, MB": sum(one["memory"] for one in done),
+        "peak memory of these processes, MB": sum(one["memory"] for one in done),
     }
 
 
