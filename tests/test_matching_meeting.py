@@ -184,6 +184,17 @@ def allowed() -> set[int]:
     return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
 
+def test_who_ends_last_gives_the_threads_of_products_back() -> None:
+    threads._pools.cache_clear()  # other libraries may have been loaded by other tests
+    before, first, second = allowed(), threads.one_thread(), threads.one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    within = allowed()
+    second.__exit__(None, None, None)
+    assert ({1}, before) == (within, allowed())
+
+
 def test_readers_are_scored_while_products_take_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     seen, block, before = list[set[int]](), lexical.Block, allowed()
 

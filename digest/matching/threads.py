@@ -8,17 +8,31 @@ training, and of placing a window's papers, keep all cores.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+_change = threading.Lock()
+_open: list[Any] = []  # the limit that the first of those who ask at once has set, for each of them
 
-def one_thread() -> AbstractContextManager[Any]:
-    """While it is open, BLAS takes no more than the thread that asks."""
-    limited: AbstractContextManager[Any] = _pools().limit(limits=1, user_api="blas")
-    return limited
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While it is open, BLAS takes no more than the thread that asks. The limit is the whole
+    process's: where several ask at once, whoever ends last takes it away."""
+    with _change:
+        _open.append(_open[0] if _open else _pools().limit(limits=1, user_api="blas"))
+    try:
+        yield
+    finally:
+        with _change:
+            limit = _open.pop()
+            if not _open:
+                limit.restore_original_limits()
 
 
 @cache
