@@ -129,6 +129,12 @@ def test_good_news_is_no_bounce(letter: Sent, action: str) -> None:
     assert read(bounce(letter, "2.0.0", action=action)).kind is Kind.NOTICE
 
 
+@pytest.mark.parametrize("action", ["Action: deliverable\n", "Action: success\n", ""])
+def test_a_good_code_is_good_news_whatever_the_action_is_called(letter: Sent, action: str) -> None:
+    raw = bounce(letter, "2.1.5").replace(b"Action: failed\n", action.encode())
+    assert read(raw).kind is Kind.NOTICE
+
+
 def test_a_receipt_is_no_bounce(letter: Sent) -> None:
     raw = bounce(letter).replace(b"message/delivery-status", b"message/disposition-notification")
     assert read(raw).kind is Kind.NOTICE
@@ -150,11 +156,27 @@ def test_what_answers_by_itself_is_no_bounce(letter: Sent, answer: str) -> None:
         "Auto-Submitted: auto-generated",
         "Subject: Out of Office: Papers",
         "Subject: Abwesenheitsnotiz",
+        "Subject: =?utf-8?B?QWJ3ZXNlbmhlaXRzbm90aXo6IFBhcGVycw==?=",
+        "Subject: =?iso-8859-1?Q?R=E9ponse_auto?=\n =?iso-8859-1?q?matique?=",
+        "Subject: 自動応答: Papers",
+        "Subject: Auto: Papers",
     ],
 )
 def test_every_mark_of_an_answering_machine_is_known(letter: Sent, mark: str) -> None:
     raw = f"From: {letter.to}\nTo: {letter.verp}\n{mark}\n\nI am away. 550 5.1.1\n".encode()
     assert read(raw).kind is Kind.REPLY
+
+
+@pytest.mark.parametrize("mark", ["Subject: Out of Office: Papers", "X-Autoreply: yes"])
+def test_a_postmaster_who_is_away_is_no_daemon(letter: Sent, mark: str) -> None:
+    raw = f"From: postmaster@example.com\nTo: {letter.verp}\n{mark}\n\nSee 5.1.1.\n".encode()
+    assert read(raw).kind is Kind.REPLY
+
+
+@pytest.mark.parametrize("name", ["Mail Delivery System <MAILER-DAEMON>", "MAILER-DAEMON (Mail)"])
+def test_a_daemon_needs_no_domain(letter: Sent, name: str) -> None:
+    raw = f"From: {name}\nTo: {letter.verp}\n\n550 5.1.1 nobody\n".encode()
+    assert read(raw).kind is Kind.BOUNCE
 
 
 def test_what_a_person_writes_is_left_for_a_person(letter: Sent) -> None:
@@ -214,6 +236,11 @@ def test_codes_are_told_from_addresses_of_machines(text: str, found: list[str]) 
         ("RFC822;<Ada.L@Example.com>", "Ada.L@Example.com"),
         ("rfc822; Ada Lovelace <ada@example.com> (gone)", "ada@example.com"),
         ("ada@example.com", "ada@example.com"),
+        ('rfc822; "ada l"@example.com', '"ada l"@example.com'),
+        ('"ada@example.com"', "ada@example.com"),
+        ("utf-8; ada@b\\x{FC}cher.example", "ada@xn--bcher-kva.example"),
+        ("utf-8; ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("utf-8; ada@\u2603.example", "ada@\u2603.example"),
         ("LOCAL; ada", ""),
         ("x400; /G=Ada/", ""),
         ("rfc822; " + "a" * 400 + "@example.com", ""),
@@ -286,6 +313,11 @@ def test_a_message_nested_a_thousand_times_is_read_as_far_as_it_goes(kind: str) 
 def test_a_message_of_ten_thousand_parts_is_read_as_far_as_it_goes() -> None:
     raw = b'From: a@b\nContent-Type: multipart/mixed; boundary="b"\n' + b"\n--b\n\nx" * 10_000
     assert len(walk(message(raw))) == 60
+
+
+def test_a_message_of_many_levels_is_not_kept_once_for_each() -> None:
+    raw = nested("multipart/mixed", 1000) + b"x" * 1_000_000
+    assert sum(len(part.body) for part in walk(message(raw))) < 12 * len(raw)
 
 
 def test_a_huge_message_is_read_from_its_beginning(letter: Sent) -> None:

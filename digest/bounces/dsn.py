@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+import idna
+
 from digest.bounces.mime import Fields, Part, fields
 from digest.bounces.report import Failure, Kind
 
@@ -14,13 +16,15 @@ RETURNED_PARTS = (
     *("message/rfc822", "message/global", "text/rfc822-headers", "text/rfc822"),
     *("message/rfc822-headers", "message/global-headers"),
 )
+NOT_FAILED = frozenset(("delayed", "delivered", "relayed", "expanded"))
 FEEDBACK_PART = "message/feedback-report"
 MOST_FAILURES = 50
 MOST_TEXT = 500
 LONGEST_ADDRESS = 320
+MARKS = ",;.'\""  # around addresses within words
 
 _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
-_ADDRESS = re.compile(r"[^\s<>]+@[^\s<>@]+")
+_ADDRESS = re.compile(r'("(?:[^"\\]|\\.){1,64}"|[^\s<>]+)@([^\s<>@]+)')
 _XTEXT = re.compile(r"\+([2-7][0-9A-F])")  # controls are never decoded
 _UTF8_XTEXT = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _RECIPIENT_FIELDS = ("final-recipient", "original-recipient", "x-actual-recipient")
@@ -55,14 +59,22 @@ def _failure(group: Fields, number: int) -> Failure:
         values = group.get(name) or ("",)
         return values[min(number, len(values) - 1)]
 
-    action = nth("action").lower().partition("(")[0].strip(" ;.")
+    code = status(nth("status"))
     return Failure(
         recipient=address(nth("final-recipient") or nth("x-actual-recipient")),
         original=address(nth("original-recipient")),
-        action=action or "failed",
-        status=status(nth("status")),
+        action=_action(nth("action"), code),
+        status=code,
         text=bounded(nth("diagnostic-code")),
     )
+
+
+def _action(said: str, code: str) -> str:
+    """What was done, in the words of RFC 3464; some servers have others, or none."""
+    word = said.lower().partition("(")[0].strip(" ;.")
+    if word == "failed" or word in NOT_FAILED:
+        return word
+    return "delivered" if code.startswith("2") else "failed"
 
 
 def envelope_ids(data: bytes) -> Iterator[str]:
@@ -85,13 +97,24 @@ def statuses_in(text: str) -> list[str]:
 
 
 def address(value: str) -> str:
-    """The address of `rfc822; <ada@example.org>`, "" where it has none."""
+    """The address of `rfc822; <ada@example.org>`, its domain as we keep them: in ASCII. "" where
+    there is none."""
     kind, semicolon, rest = value.partition(";")
     text = (rest if semicolon else kind).strip()
     if kind.strip().lower() == "utf-8":  # RFC 6533 3: \x{HEX}
         text = _UTF8_XTEXT.sub(lambda found: _character(found[1]), text)
     found = _ADDRESS.search(text[: 2 * LONGEST_ADDRESS])
-    return found[0].strip(",;.'\"") if found and len(found[0]) <= LONGEST_ADDRESS else ""
+    if found is None or len(found[0]) > LONGEST_ADDRESS:
+        return ""
+    local = found[1] if found[1].endswith('"') else found[1].lstrip(MARKS)
+    return f"{local}@{_in_ascii(found[2].rstrip(MARKS))}"
+
+
+def _in_ascii(domain: str) -> str:
+    try:
+        return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        return domain
 
 
 def _character(digits: str) -> str:
@@ -131,6 +154,6 @@ def feedback(part: Part) -> tuple[Kind, Failure, tuple[str, ...]]:
 def kind_of(found: Sequence[Failure]) -> Kind:
     """What a delivery status with these failures amounts to."""
     actions = {failure.action for failure in found}
-    if actions - {"delayed", "delivered", "relayed", "expanded"}:
+    if actions - NOT_FAILED:
         return Kind.BOUNCE
     return Kind.DELAY if "delayed" in actions else Kind.NOTICE

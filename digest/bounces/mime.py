@@ -17,11 +17,13 @@ from typing import BinaryIO
 
 LARGEST = 4 * 1024 * 1024  # bytes of a message that are looked at
 MOST_HEAD = 64 * 1024  # bytes of one part's headers
-MOST_PARTS = 60  # and so much depth at most
+MOST_PARTS = 60
+DEEPEST = 10  # levels: each holds all that is below it
 
 _FIELD = re.compile(rb"([!-9;-~]{1,80})[ \t]*:(.*)", re.DOTALL)
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 _KIND = re.compile(r"\s*([\w.+-]+/[\w.+-]+)")
+_WORD = re.compile(r"=\?([\w.:-]{1,40})(?:\*[\w-]*)?\?([bq])\?([^?\s]{0,500})\?=", re.IGNORECASE)
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -80,6 +82,20 @@ def clean(data: bytes) -> str:
     return _UNSEEN.sub(" ", data.decode("utf-8", "replace"))
 
 
+def unworded(text: str) -> str:
+    """A header with its encoded words (RFC 2047) written out; those that are broken stay."""
+    return clean(_WORD.sub(_word, re.sub(r"\?=\s+=\?", "?==?", text)).encode("utf-8", "replace"))
+
+
+def _word(found: re.Match[str]) -> str:
+    text = found[3].encode("ascii", "replace")
+    try:
+        data = a2b_base64(text) if found[2] in "bB" else a2b_qp(text, header=True)
+        return data.decode(found[1], "replace")
+    except (LookupError, ValueError):  # no such charset, no base64
+        return found[0]
+
+
 def message(raw: bytes) -> Part:
     """A whole message, with or without the `From ` line of a mailbox file."""
     data = lf(raw[:LARGEST])
@@ -111,11 +127,11 @@ def walk(whole: Part) -> list[Part]:
     return list(islice(_walk(whole), MOST_PARTS))
 
 
-def _walk(whole: Part) -> Iterator[Part]:
+def _walk(whole: Part, level: int = 1) -> Iterator[Part]:
     yield whole
-    if whole.kind.startswith("multipart/"):
+    if whole.kind.startswith("multipart/") and level <= DEEPEST:
         for inner in _split(whole):
-            yield from _walk(inner)
+            yield from _walk(inner, level + 1)
 
 
 def _split(whole: Part) -> Iterator[Part]:

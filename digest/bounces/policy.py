@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from digest.bounces.dsn import statuses_in
+from digest.bounces.dsn import NOT_FAILED, statuses_in
 from digest.bounces.report import Failure
 
 SENDS, SOFT_SENDS = 5, 3
@@ -61,7 +61,7 @@ _CONTENT = ("5.2.3", "5.3.4")  # too long for the mailbox, too big for the syste
 
 def weigh(failure: Failure) -> Weight:
     """The weight of one failure, by its code (RFC 3463), else by its words."""
-    if failure.action in {"delayed", "delivered", "relayed", "expanded"}:
+    if failure.action in NOT_FAILED:
         return Weight.NONE
     code = code_of(failure)
     class_, subject, _ = code.split(".") if code else ("", "", "")
