@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,36 @@ def test_what_cannot_be_taken_is_refused_in_one_line(
     site: Database, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
     assert run("bounce", "process", *words) == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert (said in told.err, told.out) == (True, "")
+
+
+def test_a_folder_that_cannot_be_opened_is_refused(site: Database) -> None:
+    assert run("bounce", "process", "--maildir", "x" * 300) == 2
+
+
+def test_thousands_of_reports_are_told_of_in_a_few_lines(
+    site: Database,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    strangers = (dsn("x@example.org", failed(f"r{n}@example.com", "5.1.1", "")) for n in range(53))
+    assert run("bounce", "process", "--maildir", maildir(tmp_path / "mail", *strangers)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (len(lines), lines[51][:10], lines[52], caplog.records) == (
+        *(53, "and 3 more", "53 bounce", []),
+    )
+
+
+def test_a_terminal_sees_how_far_it_is(
+    site: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    told = lambda what: nullcontext(lambda done, total: seen.append((done, total)))  # noqa: E731
+    monkeypatch.setattr("digest.cli.bounce.progress", told)
+    run("bounce", "process", "--maildir", maildir(tmp_path / "mail", HUMAN, bounce(sent(site))))
+    assert seen == [(0, 2), (1, 2), (2, 2)]
 
 
 # ------------------------------------------------------------------ the pipe of a mail server
@@ -181,6 +211,28 @@ def test_whatever_is_wrong_the_mail_server_keeps_the_mail(
     assert pipe(raw) == 75
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n"), said.err[:8]) == ("", 1, "digest: ")
+
+
+@pytest.mark.parametrize("words", [("--too", "x"), ("--maildir", "x"), ("--to", "\udcff@x")])
+def test_a_pipe_that_is_called_wrongly_keeps_the_mail_at_the_server(
+    site: Database, pipe: Callable[..., int], words: tuple[str, ...]
+) -> None:
+    assert (pipe(bounce(sent(site)), *words), suppressed(site)) == (75, None)
+
+
+def test_a_pipe_that_nobody_hears_keeps_the_mail_at_the_server(site: Database) -> None:
+    words = [*COMMAND, "--config", "/nowhere.toml", "bounce", "process", "-"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stderr=full, input=b"x", env={**os.environ}, check=False)
+    assert done.returncode == 75
+
+
+def test_a_pipe_begins_no_site_of_its_own(
+    site: Database, pipe: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    raw = bounce(sent(site))
+    monkeypatch.setenv("DIGEST_DATABASE__URL", f"sqlite:///{tmp_path}/another.db")
+    assert (pipe(raw), (tmp_path / "another.db").exists()) == (75, False)
 
 
 def test_a_locked_database_keeps_the_mail_at_the_server(
@@ -315,6 +367,15 @@ def test_the_daemon_looks_for_what_came_back(site: Database, tmp_path: Path) -> 
     ticks = daemon.ticks(app(site, DIGEST_BOUNCES__MAILDIR=str(folder)))
     ticks["bounces"].job(threading.Event())
     assert (suppressed(site), list((folder / "new").iterdir())) == ("bounced", [])
+
+
+def test_the_daemon_begins_no_other_report_once_it_is_to_end(
+    site: Database, tmp_path: Path
+) -> None:
+    folder, stop = maildir(tmp_path / "mail", bounce(sent(site))), threading.Event()
+    stop.set()
+    daemon.ticks(app(site, DIGEST_BOUNCES__MAILDIR=str(folder)))["bounces"].job(stop)
+    assert (suppressed(site), len(list((folder / "new").iterdir()))) == (None, 1)
 
 
 def test_the_daemon_looks_nowhere_where_nothing_is_set_up(site: Database) -> None:

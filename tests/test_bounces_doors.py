@@ -143,6 +143,20 @@ def test_one_that_cannot_be_removed_is_named_and_the_others_go_on(
     assert len(names(folder)) == 1
 
 
+def test_what_somebody_else_put_away_first_is_no_fault(
+    sqlite: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(folder, HUMAN)
+    put_away = maildir._put_away
+
+    def twice(path: Path, understood: bool) -> None:
+        put_away(path, understood)
+        put_away(path, understood)
+
+    monkeypatch.setattr(maildir, "_put_away", twice)
+    assert process(sqlite, folder)[1] == []
+
+
 def test_what_is_no_file_is_not_waited_for(sqlite: Database, folder: Path) -> None:
     os.mkfifo(folder / "new" / "1.pipe")
     (folder / "new" / "2.folder").mkdir()

@@ -9,11 +9,11 @@ from digest.bounces import doors
 from digest.bounces.hooks import Hooks
 from digest.bounces.imap import Mailbox, MailboxError
 from digest.bounces.imap import process as take_imap
-from digest.bounces.maildir import OnFault, OnTaken
 from digest.bounces.maildir import process as take_maildir
 from digest.bounces.policy import Weight
 from digest.bounces.record import Desk, Effect, Taken
 from digest.bounces.report import Kind
+from digest.bounces.watch import OnFault, OnTaken, Watch
 
 __all__ = [
     "Desk",
@@ -25,6 +25,7 @@ __all__ = [
     "OnFault",
     "OnTaken",
     "Taken",
+    "Watch",
     "Weight",
     "doors",
     "take_imap",

@@ -7,8 +7,8 @@ from pathlib import Path
 from digest.bounces import imap, maildir
 from digest.bounces.hooks import Fetch, Hooks
 from digest.bounces.imap import Mailbox
-from digest.bounces.maildir import OnFault, OnTaken
 from digest.bounces.record import Desk
+from digest.bounces.watch import ALONE, OnFault, OnTaken, Watch
 from digest.config import Settings
 from digest.errors import ConfigError
 
@@ -18,12 +18,14 @@ def has_mailboxes(settings: Settings) -> bool:
     return bool(settings.bounces.maildir or settings.bounces.imap_host)
 
 
-def take_all(desk: Desk, settings: Settings, taken: OnTaken, fault: OnFault) -> None:
+def take_all(
+    desk: Desk, settings: Settings, taken: OnTaken, fault: OnFault, watch: Watch = ALONE
+) -> None:
     """Take every report that waits where the settings say."""
     if folder := settings.bounces.maildir:
-        maildir.process(desk, Path(folder), taken, fault)
+        maildir.process(desk, Path(folder), taken, fault, watch)
     if settings.bounces.imap_host:
-        imap.process(desk, mailbox(settings), taken, fault)
+        imap.process(desk, mailbox(settings), taken, fault, watch)
 
 
 def mailbox(settings: Settings) -> Mailbox:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import imaplib
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from digest.bounces.mime import LARGEST
-from digest.bounces.record import Desk, Taken
+from digest.bounces.record import Desk
+from digest.bounces.watch import ALONE, OnFault, OnTaken, Watch
 from digest.errors import DigestError
 
 DOOR = "imap"
 TIMEOUT = 60.0  # seconds for each answer
 PORTS = {"tls": 993, "starttls": 143, "none": 143}
-OnTaken = Callable[[Taken], None]
-OnFault = Callable[[str], None]
 
 
 class MailboxError(DigestError):
@@ -45,13 +44,17 @@ class Mailbox:
         return f"mailbox {self.username}@{self.host}:{self.port or PORTS[self.security]}"
 
 
-def process(desk: Desk, box: Mailbox, taken: OnTaken, fault: OnFault) -> None:
+def process(desk: Desk, box: Mailbox, taken: OnTaken, fault: OnFault, watch: Watch = ALONE) -> None:
     """Take every report of the folder. Raises MailboxError, and Broken; what was taken till then
     is recorded and removed."""
     with _opened(box) as server:
         recorded: list[str] = []
         try:
-            for uid in _waiting(server):
+            uids = _waiting(server)
+            watch.waiting(len(uids))
+            for uid in uids:
+                if watch.stopped():
+                    break
                 if (raw := _fetch(server, uid)) is None:
                     fault(f"{box.label}: message {uid} could not be read; it is tried again")
                     continue

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from digest.bounces.mime import LARGEST
-from digest.bounces.record import Desk, Taken
+from digest.bounces.record import Desk
+from digest.bounces.watch import ALONE, OnFault, OnTaken, Watch
 from digest.errors import Refused
 
 DOOR = "maildir"
 FLAG = "F"
-OnTaken = Callable[[Taken], None]
-OnFault = Callable[[str], None]
 
 
-def process(desk: Desk, folder: Path, taken: OnTaken, fault: OnFault) -> None:
+def process(desk: Desk, folder: Path, taken: OnTaken, fault: OnFault, watch: Watch = ALONE) -> None:
     """Take every report in `new` and `cur`. `taken` hears of each, `fault` of what could not be
     read or removed. Raises Refused for what is no Maildir, and Broken; what was taken till then is
     recorded and removed."""
-    if not all((folder / name).is_dir() for name in ("new", "cur")):
-        raise Refused(f"{folder}: no Maildir (it has no new/ and cur/); name the folder above them")
-    for path in list(_waiting(folder)):
+    paths = _found(folder)
+    watch.waiting(len(paths))
+    for path in paths:
+        if watch.stopped():
+            return
         try:
             raw = _read(path)
         except OSError as error:
@@ -41,6 +43,15 @@ def process(desk: Desk, folder: Path, taken: OnTaken, fault: OnFault) -> None:
         except OSError as error:
             fault(f"{path}: recorded, but not removed: {error.strerror}")
         taken(done)
+
+
+def _found(folder: Path) -> list[Path]:
+    try:
+        if all((folder / name).is_dir() for name in ("new", "cur")):
+            return list(_waiting(folder))
+    except OSError as error:
+        raise Refused(f"{folder}: {error.strerror}; mend its name, owner or mode") from None
+    raise Refused(f"{folder}: no Maildir (it has no new/ and cur/); name the folder above them")
 
 
 def _waiting(folder: Path) -> Iterator[Path]:
@@ -75,4 +86,5 @@ def _put_away(path: Path, understood: bool) -> None:
         return
     base, _, flags = path.name.partition(":2,")
     flags = "".join(sorted({*flags, FLAG}))
-    path.rename(path.parent.parent / "cur" / f"{base}:2,{flags}")
+    with suppress(FileNotFoundError):  # somebody else was quicker, and has done the same
+        path.rename(path.parent.parent / "cur" / f"{base}:2,{flags}")

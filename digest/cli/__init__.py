@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from digest.cli.globals import GLOBALS, close_apps, take_globals
+from digest.cli.globals import GLOBALS, KEEP_IT, close_apps, is_pipe, take_globals
 from digest.cli.logs import Discreet
 from digest.errors import ConfigError, DigestError, ProfileError, Refused
 
@@ -43,6 +43,15 @@ class _OneLine(Discreet):
 
 def run(argv: Sequence[str]) -> int:
     """What `main` does, as a function: the exit code."""
+    if not is_pipe(argv):
+        return _code(argv)
+    try:
+        return KEEP_IT if _code(argv) else 0
+    except OSError:  # there is nobody to tell it to, either
+        return KEEP_IT
+
+
+def _code(argv: Sequence[str]) -> int:
     try:
         return _run(argv)
     except DigestError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,17 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digest.cli.files import opened
-from digest.cli.globals import open_app
+from digest.cli.globals import KEEP_IT, open_app
 from digest.cli.options import LARGEST, AsJson, Limit, example, noun
-from digest.cli.output import note, print_json, say, table
-from digest.errors import Refused
+from digest.cli.output import Progress, note, print_json, progress, say, table
+from digest.errors import DigestError, Refused
 
 if TYPE_CHECKING:
     from digest.app import App
-    from digest.bounces import Taken
+    from digest.bounces import Taken, Watch
     from digest.store.reports import Kept, Told
 
-TEMPFAIL = 75  # EX_TEMPFAIL: the mail server keeps the mail and tries again
+MOST_SHOWN = 50  # reports that one call shows in full
 app = noun("What comes back: bounces, complaints, goodbyes.", "digest bounce list")
 
 
@@ -33,6 +35,21 @@ class Catch:
 
     taken: list[Taken] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    waiting: int = 0
+    shown: Progress = lambda done, total: None
+
+    def take(self, one: Taken) -> None:
+        self.taken.append(one)
+        self.shown(len(self.taken), self.waiting)
+
+    def watch(self) -> Watch:
+        from digest.bounces import Watch
+
+        return Watch(waiting=self._wait)
+
+    def _wait(self, number: int) -> None:
+        self.waiting += number
+        self.shown(len(self.taken), self.waiting)
 
     @property
     def parts(self) -> list[Told]:
@@ -73,9 +90,14 @@ def process(
         return _pipe(to or (), as_json)
     catch = Catch()
     try:
-        _take(open_app(), catch, file, maildir, imap, to or ())
-    finally:
-        _show(catch, as_json)
+        with progress("reports") as shown, _one_voice():
+            catch.shown = shown
+            _take(_site(), catch, file, maildir, imap, to or ())
+    except DigestError:
+        if catch.taken or catch.faults:  # what was done till then is done
+            _show(catch, as_json)
+        raise
+    _show(catch, as_json)
     return 1 if catch.faults else 0
 
 
@@ -85,10 +107,10 @@ def _take(
     from digest.bounces import doors, take_imap, take_maildir
     from digest.bounces.mime import from_stream
 
-    hear = (catch.taken.append, catch.faults.append)
+    hear = (catch.take, catch.faults.append, catch.watch())
     if file is not None:
         with opened(file) as message:
-            catch.taken.append(site.desk.take(from_stream(message), "file", to))
+            catch.take(site.desk.take(from_stream(message), "file", to))
     elif maildir is not None:
         take_maildir(site.desk, maildir, *hear)
     elif imap:
@@ -99,6 +121,27 @@ def _take(
         raise Refused("nothing to take: name a FILE, --maildir DIR, or set bounces.maildir")
 
 
+def _site() -> App:
+    """The site that there is. One made here and now would know no letter: what comes back would be
+    taken for forged."""
+    site = open_app(looking=True)
+    if not site.has_database():
+        raise Refused("no database here; name the site's configuration by --config")
+    return site
+
+
+@contextmanager
+def _one_voice() -> Iterator[None]:
+    """What the log would warn of stands in the table: twenty thousand reports are told of once."""
+    told = logging.getLogger("digest.bounces")
+    before = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        told.setLevel(before)
+
+
 def _pipe(to: Sequence[str], as_json: bool) -> int:
     """One message from the mail server. Whatever goes wrong, it must keep the mail: any other
     exit code would send a report about a report, and nobody would ever see this one."""
@@ -106,11 +149,13 @@ def _pipe(to: Sequence[str], as_json: bool) -> int:
     try:
         from digest.bounces.mime import from_stream
 
+        if sys.stdin is None:
+            raise Refused("no message: stdin is closed")
         raw = from_stream(sys.stdin.buffer)
-        catch.taken.append(open_app().desk.take(raw, "pipe", to, keep_raw=True))
+        catch.taken.append(_site().desk.take(raw, "pipe", to, keep_raw=True))
     except Exception as error:
         note(f"digest: {error}; the mail server keeps the mail")
-        return TEMPFAIL
+        return KEEP_IT
     if as_json:
         _show(catch, as_json)
     return 0
@@ -122,7 +167,10 @@ def _show(catch: Catch, as_json: bool) -> None:
     if as_json:
         told = {"read": len(catch.taken), "known": catch.known}
         return print_json({**told, "reports": catch.parts, "faults": catch.faults})
-    table(("kind", "weight", "effect", "address", "status"), map(_row, catch.parts), "")
+    columns = ("kind", "weight", "effect", "address", "status")
+    table(columns, map(_row, catch.parts[:MOST_SHOWN]), "")
+    if (more := len(catch.parts) - MOST_SHOWN) > 0:
+        say(f"and {more:,} more; see `digest bounce list --limit 0`")
     return say(_words(catch))
 
 
@@ -230,7 +278,7 @@ def lmtp(
     host, _, port = listen.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port[:6]) > 65535:
         raise Refused(f"--listen {listen!r}: HOST:PORT, as in 127.0.0.1:8024")
-    asyncio.run(_lmtp(open_app(), host.strip("[]"), int(port)))
+    asyncio.run(_lmtp(_site(), host.strip("[]"), int(port)))
 
 
 async def _lmtp(site: App, host: str, port: int) -> None:

@@ -57,7 +57,7 @@ def ticks(app: App) -> dict[str, Tick]:
         "train": Tick(TRAIN, lambda stop: _train(app, stop)),
     }
     if doors.has_mailboxes(app.settings):
-        jobs["bounces"] = Tick(BOUNCES, lambda stop: _take_what_came_back(app))
+        jobs["bounces"] = Tick(BOUNCES, lambda stop: _take_what_came_back(app, stop))
     return jobs
 
 
@@ -79,15 +79,20 @@ def _until_stopped(
     return lambda stop: asyncio.run(watched(stop))
 
 
-def _take_what_came_back(app: App) -> None:
-    from digest.bounces import doors
+def _take_what_came_back(app: App, stop: threading.Event) -> None:
+    from digest.bounces import Watch, doors
 
     taken: list[Any] = []
+    watch = Watch(stopped=stop.is_set)
     try:
-        doors.take_all(app.desk, app.settings, taken.append, lambda fault: log.warning("%s", fault))
+        doors.take_all(app.desk, app.settings, taken.append, _warn, watch)
     finally:
         if new := [part.effect for one in taken for part in one.parts]:
             log.info("came back: %s", dict(Counter(new)))
+
+
+def _warn(fault: str) -> None:
+    log.warning("%s", fault)
 
 
 def _publish(app: App) -> None:

@@ -25,6 +25,13 @@ class Globals:
 
 
 GLOBALS = Globals()
+KEEP_IT = 75  # EX_TEMPFAIL: the mail server keeps the mail and tries again
+
+
+def is_pipe(argv: Sequence[str]) -> bool:
+    """Whether a mail server calls, `bounce process -`: any other fault than KEEP_IT would have it
+    send the mail back, or throw it away."""
+    return {"bounce", "process", "-"} <= set(argv)
 
 
 def take_globals(argv: Sequence[str]) -> list[str]:
