@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import imaplib
 import os
+import re
 import signal
 import smtplib
 import socket
@@ -14,9 +16,21 @@ from pathlib import Path
 
 import pytest
 from dovecot import Imap, running_dovecot
+from meddling import meddler
 from returning import LINKS, NOW, Sent, away, bounce, complaint, desk, now, reader, sent, suppressed
 
-from digest.bounces import Desk, Kind, MailboxError, Taken, lmtp, maildir, take_imap, take_maildir
+from digest.bounces import (
+    Desk,
+    Kind,
+    MailboxError,
+    Taken,
+    Watch,
+    lmtp,
+    maildir,
+    take_imap,
+    take_maildir,
+)
+from digest.bounces import imap as imap_door
 from digest.bounces import record as recording
 from digest.errors import Broken, Refused
 from digest.model import DeliveryState
@@ -311,6 +325,97 @@ def test_a_mailbox_that_cannot_be_opened_is_named(
     box = replace(imap.mailbox(), **other)
     with pytest.raises(MailboxError, match=rf"(?s)mailbox bounces@.*{said}.*check \[bounces\]"):
         take_imap(desk(sqlite), box, print, print)
+
+
+@pytest.mark.dovecot
+@pytest.mark.parametrize("way", ["cut", "cut after"])
+@pytest.mark.parametrize("word", ["FETCH", "STORE", "EXPUNGE"])
+def test_a_conversation_that_is_cut_is_named_and_costs_nothing(
+    sqlite: Database, imap: Imap, word: str, way: str
+) -> None:
+    imap.put(*(bounce(letter) for letter in letters(sqlite, 3)))
+    said = pytest.raises(MailboxError, match=r"EOF.*the rest is taken the next time")
+    with meddler(imap.plain, word, way, 1 if word == "EXPUNGE" else 2) as port, said:
+        fetch(sqlite, imap, security="none", port=port)
+    fetch(sqlite, imap)
+    assert (recorded(sqlite), imap.left()) == (3, [])
+
+
+@pytest.mark.dovecot
+@pytest.mark.parametrize(
+    ("word", "said", "left"),
+    [
+        ("FETCH", "message .* is left for the next time .*not this one", 1),
+        ("STORE", "message .* is left for the next time .*cannot mark.*not this one", 1),
+        ("EXPUNGE", "3 reports recorded, but not removed .*not this one", 3),
+    ],
+)
+def test_what_a_server_refuses_is_told_and_the_others_go_on(
+    sqlite: Database, imap: Imap, word: str, said: str, left: int
+) -> None:
+    imap.put(*(bounce(letter) for letter in letters(sqlite, 3)))
+    with meddler(imap.plain, word, "refuse") as port:
+        taken, [fault] = fetch(sqlite, imap, security="none", port=port)
+    assert (re.search(said, fault) is None, len(imap.left())) == (False, left)
+    assert len(taken) == recorded(sqlite) == (2 if word == "FETCH" else 3)
+    fetch(sqlite, imap)
+    assert (recorded(sqlite), imap.left()) == (3, [])
+
+
+@pytest.mark.dovecot
+def test_a_server_that_refuses_all_is_asked_no_more(
+    sqlite: Database, imap: Imap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no(server: imaplib.IMAP4, uid: str) -> bytes:
+        raise imaplib.IMAP4.error("not today")
+
+    monkeypatch.setattr(imap_door, "_fetch", no)
+    imap.put(*[HUMAN] * 4)
+    monkeypatch.setattr(imap_door, "MOST_REFUSED", 3)
+    faults: list[str] = []
+    with pytest.raises(MailboxError, match="not today"):
+        take_imap(desk(sqlite), imap.mailbox(), print, faults.append)
+    assert len(faults) == 2
+
+
+@pytest.mark.dovecot
+def test_what_somebody_else_took_in_the_meantime_is_no_fault(sqlite: Database, imap: Imap) -> None:
+    imap.put(*(bounce(letter) for letter in letters(sqlite, 2)))
+    faults: list[str] = []
+    take_imap(desk(sqlite), imap.mailbox(), lambda one: imap.clear(), faults.append)
+    assert (recorded(sqlite), faults) == (1, [])
+
+
+@pytest.mark.dovecot
+def test_a_long_mailbox_is_removed_bit_by_bit(
+    sqlite: Database, imap: Imap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imap_door, "BATCH", 2)
+    imap.put(*(bounce(letter) for letter in letters(sqlite, 5)))
+    with meddler(imap.plain, "FETCH", "cut", 5) as port, pytest.raises(MailboxError):
+        fetch(sqlite, imap, security="none", port=port)
+    assert (recorded(sqlite), len(imap.left())) == (4, 1)
+
+
+@pytest.mark.dovecot
+@pytest.mark.parametrize("word", ["LOGIN", "FETCH"])
+def test_a_server_that_falls_silent_is_named(
+    sqlite: Database, imap: Imap, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(imap_door, "TIMEOUT", 0.3)
+    imap.put(HUMAN)
+    said = pytest.raises(MailboxError, match=r"no answer within 0\.3 seconds")
+    with meddler(imap.plain, word, "silent") as port, said:
+        fetch(sqlite, imap, security="none", port=port)
+
+
+@pytest.mark.dovecot
+def test_a_mailbox_is_left_when_the_daemon_is_to_end(sqlite: Database, imap: Imap) -> None:
+    imap.put(*(bounce(letter) for letter in letters(sqlite, 2)))
+    waiting: list[int] = []
+    watch = Watch(waiting.append, lambda: recorded(sqlite) == 1)
+    take_imap(desk(sqlite), imap.mailbox(), lambda one: None, print, watch)
+    assert (waiting, recorded(sqlite), len(imap.left())) == ([2], 1, 1)
 
 
 def test_a_server_that_is_not_there_is_named(sqlite: Database) -> None:

@@ -20,6 +20,8 @@ from digest.errors import DigestError
 
 DOOR = "imap"
 TIMEOUT = 60.0  # seconds for each answer
+BATCH = 200  # messages between two removals
+MOST_REFUSED = 20  # messages in a row, and the server is asked no more
 PORTS = {"tls": 993, "starttls": 143, "none": 143}
 
 
@@ -48,43 +50,96 @@ def process(desk: Desk, box: Mailbox, taken: OnTaken, fault: OnFault, watch: Wat
     """Take every report of the folder. Raises MailboxError, and Broken; what was taken till then
     is recorded and removed."""
     with _opened(box) as server:
-        recorded: list[str] = []
-        try:
-            uids = _waiting(server)
-            watch.waiting(len(uids))
-            for uid in uids:
-                if watch.stopped():
-                    break
-                if (raw := _fetch(server, uid)) is None:
-                    fault(f"{box.label}: message {uid} could not be read; it is tried again")
-                    continue
-                done = desk.take(raw, DOOR)
-                _flag(server, uid, r"(\Deleted)" if done.understood else r"(\Flagged)")
-                recorded += [uid] if done.understood else []
-                taken(done)
-        finally:
-            with suppress(imaplib.IMAP4.error, OSError):
-                _remove(server, recorded)
+        uids = _waiting(server)
+        watch.waiting(len(uids))
+        for first in range(0, len(uids), BATCH):
+            if watch.stopped():
+                return
+            _take(_Round(desk, box, server, taken, fault, watch), uids[first : first + BATCH])
+
+
+@dataclass(slots=True)
+class _Round:
+    """A few messages, after which those that are recorded are removed: a server that ends every
+    long conversation must not have us read the same ones for ever."""
+
+    desk: Desk
+    box: Mailbox
+    server: imaplib.IMAP4
+    taken: OnTaken
+    fault: OnFault
+    watch: Watch
+    recorded: list[str] = field(default_factory=list)
+    refused: int = 0  # in a row
+
+
+def _take(this: _Round, uids: Sequence[str]) -> None:
+    try:
+        for uid in uids:
+            if this.watch.stopped():
+                break
+            _one(this, uid)
+    except BaseException:
+        with suppress(imaplib.IMAP4.error, OSError):
+            _remove(this.server, this.recorded)
+        raise
+    with _unless_refused(this, f"{len(this.recorded)} reports recorded, but not removed"):
+        _remove(this.server, this.recorded)
+
+
+def _one(this: _Round, uid: str) -> None:
+    """One message, however the server likes it: it never keeps those behind it waiting."""
+    with _unless_refused(this, f"message {uid} is left for the next time"):
+        if (raw := _fetch(this.server, uid)) is None:
+            return
+        done = this.desk.take(raw, DOOR)
+        this.taken(done)
+        _flag(this.server, uid, r"(\Deleted)" if done.understood else r"(\Flagged)")
+        if done.understood:
+            this.recorded.append(uid)
+        this.refused = 0
+
+
+@contextmanager
+def _unless_refused(this: _Round, what: str) -> Iterator[None]:
+    """A server that says no to one message is told of; one that says nothing else, or has gone, is
+    believed."""
+    try:
+        yield
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error as error:
+        this.refused += 1
+        if this.refused >= MOST_REFUSED:
+            raise
+        this.fault(f"{this.box.label}: {what} ({_words(error)})")
 
 
 @contextmanager
 def _opened(box: Mailbox) -> Iterator[imaplib.IMAP4]:
     """The folder, selected. A certificate must be good: nothing is ever downgraded."""
     server: imaplib.IMAP4 | None = None
+    mend = "check [bounces] imap_* and the password"
     try:
         server = _connected(box)
         server.login(box.username, box.password)
         _ok(server.select(_quoted(box.folder)), f"no folder {box.folder}")
+        mend = "what was recorded is done, the rest is taken the next time"
         yield server
     except (imaplib.IMAP4.error, OSError, EOFError, UnicodeError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise MailboxError(
-            f"{box.label}: {said[:300]}; check [bounces] imap_* and the password"
-        ) from None
+        raise MailboxError(f"{box.label}: {_words(error)}; {mend}") from None
     finally:
         if server is not None:
             with suppress(imaplib.IMAP4.error, OSError):
                 server.logout()
+            with suppress(OSError):  # after a conversation that was cut
+                server.shutdown()
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT:g} seconds"
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 def _connected(box: Mailbox) -> imaplib.IMAP4:
@@ -93,8 +148,13 @@ def _connected(box: Mailbox) -> imaplib.IMAP4:
     if box.security == "tls":
         return imaplib.IMAP4_SSL(box.host, port, ssl_context=context, timeout=TIMEOUT)
     server = imaplib.IMAP4(box.host, port, timeout=TIMEOUT)
-    if box.security == "starttls":
-        server.starttls(ssl_context=context)
+    try:
+        if box.security == "starttls":
+            server.starttls(ssl_context=context)
+    except BaseException:
+        with suppress(OSError):
+            server.shutdown()
+        raise
     return server
 
 
@@ -107,10 +167,14 @@ def _waiting(server: imaplib.IMAP4) -> list[str]:
 
 
 def _fetch(server: imaplib.IMAP4, uid: str) -> bytes | None:
-    """The message, unmarked; None where it is gone."""
+    """The message, unmarked; None where somebody else took it."""
     answer = _ok(server.uid("FETCH", uid, f"(BODY.PEEK[]<0.{LARGEST}>)"), f"cannot fetch {uid}")
     bodies = [item[1] for item in answer if isinstance(item, tuple) and len(item) > 1]
-    return bodies[0] if bodies and isinstance(bodies[0], bytes) else None
+    if bodies and isinstance(bodies[0], bytes):
+        return bodies[0]
+    if any(_ok(server.uid("SEARCH", f"UID {uid}"), "cannot search")):
+        raise imaplib.IMAP4.error("the server sends nothing of it")
+    return None
 
 
 def _flag(server: imaplib.IMAP4, uid: str, flag: str) -> None:
@@ -120,10 +184,9 @@ def _flag(server: imaplib.IMAP4, uid: str, flag: str) -> None:
 def _remove(server: imaplib.IMAP4, uids: Sequence[str]) -> None:
     """Only these, where the server can (RFC 4315); else all that are marked."""
     if uids and b"UIDPLUS" in b" ".join(_ok(server.capability(), "no capabilities")).upper():
-        for first in range(0, len(uids), 500):
-            server.uid("EXPUNGE", ",".join(uids[first : first + 500]))
+        _ok(server.uid("EXPUNGE", ",".join(uids)), "cannot expunge")
     elif uids:
-        server.expunge()
+        _ok(server.expunge(), "cannot expunge")
 
 
 def _ok(answer: tuple[str, list[Any]], what: str) -> list[Any]:
