@@ -480,6 +480,42 @@ def test_lmtp_leaves_the_mail_with_the_server_while_the_database_is_broken(
     assert hand_in(desk(sqlite), bounce(ada), ada.verp) == [250]
 
 
+def test_lmtp_leaves_the_mail_with_the_server_whatever_is_wrong_here(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def defect(*_: object) -> None:
+        raise ValueError("a defect")
+
+    ada = sent(sqlite)
+    monkeypatch.setattr(recording.reports, "finish", defect)
+    assert hand_in(desk(sqlite), bounce(ada), ada.verp, "x@bounces.example.org") == [451, 451]
+    assert ("a defect" in caplog.text, recorded(sqlite)) == (True, 0)
+
+
+def test_lmtp_answers_for_each_recipient_also_where_it_takes_nothing(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lmtp, "LARGEST", 1000)
+    ada = sent(sqlite)
+    assert hand_in(desk(sqlite), bounce(ada) * 2, ada.verp, ada.unsub) == [552, 552]
+
+
+def test_lmtp_forgets_whoever_hangs_up_in_the_midst(sqlite: Database) -> None:
+    ada = sent(sqlite)
+
+    def talk(port: int) -> None:
+        server = smtplib.LMTP("127.0.0.1", port, timeout=10)
+        server.ehlo_or_helo_if_needed()
+        server.mail("")
+        server.rcpt(ada.verp)
+        server.docmd("DATA")
+        server.send(bounce(ada))
+        server.close()
+
+    asyncio.run(_with_lmtp(desk(sqlite), talk))
+    assert recorded(sqlite) == 0
+
+
 def test_lmtp_says_where_it_cannot_listen(sqlite: Database) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

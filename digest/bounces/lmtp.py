@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ DOOR = "lmtp"
 LARGEST = 32 * 1024 * 1024  # bytes; a letter of any size may be returned whole
 LONGEST_LINE = 1024 * 1024  # bytes; who refuses a report for its form never sees it again
 TAKEN, LATER = "250 2.0.0 recorded", "451 4.3.0 the database cannot be written just now"
+TOO_BIG = ("552 Error: Too much mail data", "500 Line too long")
 log = logging.getLogger("digest.bounces")
 
 
@@ -36,7 +38,14 @@ class Handler:
         except DigestError as error:
             log.error("%s", error)
             answer = LATER
-        return "\r\n".join([answer] * max(1, len(came_to)))
+        except Exception:  # a defect of ours: no reason to have the report thrown away
+            log.exception("a report could not be taken; the mail server keeps it")
+            answer = LATER
+        return _for_each(answer, came_to)
+
+
+def _for_each(answer: str, came_to: Sequence[str]) -> str:
+    return "\r\n".join([answer] * max(1, len(came_to)))
 
 
 async def serve(desk: Desk, host: str, port: int) -> asyncio.Server:
@@ -48,6 +57,13 @@ async def serve(desk: Desk, host: str, port: int) -> asyncio.Server:
 
     class Wide(LMTP):  # type: ignore[misc, unused-ignore]
         line_length_limit = LONGEST_LINE
+
+        async def push(self, status: Any) -> None:
+            """aiosmtpd itself refuses what is too big by one answer; whoever waits for those of
+            the other recipients would wait until it gives up."""
+            refused = isinstance(status, str) and status.startswith(TOO_BIG)
+            to = self.envelope.rcpt_tos if refused and self.envelope else ()
+            await super().push(_for_each(status, to) if refused else status)
 
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # it logs every command
     handler = Handler(desk)
