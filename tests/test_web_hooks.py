@@ -22,6 +22,7 @@ from returning import NOW, Sent, desk, now, reader, sent, suppressed
 from visiting import Visitor, visitor
 
 from digest.bounces import Hooks, providers
+from digest.bounces import record as recording
 from digest.bounces.signatures import from_sns
 from digest.errors import SourceError
 from digest.model import DeliveryState, EndReason, SubscriberState
@@ -246,6 +247,16 @@ def test_mailgun_with_another_key_is_refused(sqlite: Database) -> None:
     assert recorded(sqlite) == []
 
 
+@pytest.mark.parametrize("odd", ["signature", "token"])
+def test_half_a_character_in_a_signature_is_refused_as_any_other(
+    sqlite: Database, odd: str
+) -> None:
+    signature = {"timestamp": str(int(NOW.timestamp())), "token": "t", "signature": "s"}
+    body = json.dumps({"signature": {**signature, odd: "\ud800"}, "event-data": {}}).encode()
+    visit = site(sqlite, mailgun_signing_key=SECRET)
+    assert visit.post("/hooks/mailgun", content=body).status_code == 403
+
+
 def test_mailguns_parent_account_may_sign(sqlite: Database) -> None:
     body = json.loads(mailgun(sent(sqlite)))
     signature = body["signature"]
@@ -357,6 +368,29 @@ def test_sendgrids_other_events(
     as_sendgrid(sqlite)(json.dumps([sendgrid(sent(sqlite), **other)]).encode())
     with sqlite.reading() as tx:
         assert found == [(one.told.kind, one.told.weight) for one in reports.listed(tx)]
+
+
+def test_no_event_of_a_long_list_is_forgotten(sqlite: Database) -> None:
+    events = [{"event": "open", "sg_event_id": str(n)} for n in range(3000)]
+    answer = as_sendgrid(sqlite)(json.dumps([*events, sendgrid(sent(sqlite))]).encode())
+    assert (answer.text, suppressed(sqlite)) == ("1 recorded\n", "bounced")
+
+
+def test_an_event_that_cannot_be_recorded_comes_again_and_keeps_no_other_waiting(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, calls = recording.reports.finish, iter(range(9))
+
+    def odd(*given: Any) -> None:
+        if next(calls) == 0:
+            raise ValueError("a defect")
+        finish(*given)
+
+    ada, bob = sent(sqlite), sent(sqlite, reader(sqlite, "bob@example.com"))
+    ask, body = as_sendgrid(sqlite), json.dumps([sendgrid(ada), sendgrid(bob)]).encode()
+    monkeypatch.setattr(recording.reports, "finish", odd)
+    assert (ask(body).status_code, suppressed(sqlite, bob.to)) == (500, "bounced")
+    assert (ask(body).text, suppressed(sqlite, ada.to)) == ("1 recorded\n", "bounced")
 
 
 def test_a_body_that_was_changed_on_its_way_is_refused(sqlite: Database) -> None:
@@ -515,6 +549,33 @@ def test_ses_without_a_code_is_weighed_by_its_kind(
 def test_what_is_no_report_is_taken_without_a_word(sqlite: Database, message: str) -> None:
     answer = as_ses(sqlite)(sns(message))
     assert (answer.status_code, answer.text, recorded(sqlite)) == (200, "0 recorded\n", [])
+
+
+def test_ses_calls_an_out_of_office_a_bounce_and_it_counts_nothing(sqlite: Database) -> None:
+    letter = sent(sqlite)
+    told = {"bounceType": "Transient", "bounceSubType": "General"}
+    as_ses(sqlite)(sns(ses(letter, bouncedRecipients=[{"emailAddress": letter.to}], **told)))
+    assert recorded(sqlite) == [("ses", "reply", "none")]
+    assert now(sqlite, letter).state is DeliveryState.ACCEPTED
+
+
+def test_what_ses_takes_and_never_sends_is_a_bounce_about_us(sqlite: Database) -> None:
+    letter = sent(sqlite)
+    mail = {**ses(letter)["mail"], "destination": [letter.to]}
+    event = {"eventType": "Reject", "mail": mail, "reject": {"reason": "Bad content"}}
+    as_ses(sqlite)(sns(event))
+    assert (now(sqlite, letter).state, suppressed(sqlite)) == (DeliveryState.BOUNCED, None)
+
+
+def test_ses_reports_a_delay(sqlite: Database) -> None:
+    letter = sent(sqlite)
+    event = {
+        "eventType": "DeliveryDelay",
+        "mail": ses(letter)["mail"],
+        "deliveryDelay": {"delayedRecipients": [{"emailAddress": letter.to, "status": "4.4.1"}]},
+    }
+    as_ses(sqlite)(sns(event))
+    assert recorded(sqlite) == [("ses", "delay", "none")]
 
 
 def test_a_delivery_is_no_report(sqlite: Database) -> None:

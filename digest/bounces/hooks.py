@@ -10,6 +10,7 @@ from typing import Any
 from digest.bounces import providers, signatures
 from digest.bounces.providers import NotUnderstood, Posted
 from digest.bounces.record import Desk
+from digest.errors import DigestError
 
 MOST_CERTIFICATES = 8
 log = logging.getLogger("digest.bounces")
@@ -54,9 +55,19 @@ class Hooks:
         raise Closed(provider)
 
     def record(self, provider: str, posted: list[Posted]) -> int:
-        """Record what was checked; how many were new. Raises Broken."""
-        taken = [self.desk.take_report(one.report, one.hash, provider) for one in posted]
-        return sum(bool(one.parts) for one in taken)
+        """Record what was checked; how many were new. Raises Broken, and what else went wrong with
+        one of them when all others are recorded: the provider posts them again."""
+        new, odd = 0, None
+        for one in posted:
+            try:
+                new += bool(self.desk.take_report(one.report, one.hash, provider).parts)
+            except DigestError:
+                raise
+            except Exception as error:
+                odd = odd or error
+        if odd is not None:
+            raise odd
+        return new
 
     # -------------------------------------------------------------- providers
 

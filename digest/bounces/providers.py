@@ -17,7 +17,7 @@ from digest.bounces.dsn import address, bounded, status
 from digest.bounces.read import tokens_in
 from digest.bounces.report import Failure, Kind, Report
 
-MOST_EVENTS = 2000
+MOST_RECIPIENTS = 2000  # of one event; how many events there are is bounded by the body
 _ID = re.compile(r"<?([^<>\s]{3,250}@[^<>\s]{1,250})>?")
 Event = Mapping[str, Any]
 
@@ -47,7 +47,7 @@ def _dict(value: Any) -> Event:
 
 
 def _list(value: Any) -> list[Any]:
-    return value[:MOST_EVENTS] if isinstance(value, list) else []
+    return value[:MOST_RECIPIENTS] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:
@@ -93,26 +93,62 @@ def ses(message: Event) -> list[Posted]:
         event = _dict(parsed(_text(message.get("Message")).encode("utf-8", "replace")))
     except NotUnderstood:
         return []
-    kind = _text(event.get("notificationType") or event.get("eventType"))
-    mail = _dict(event.get("mail"))
-    told = _dict(event.get(kind.lower()))
-    failures: list[Failure] = []
-    if kind == "Bounce":
-        bounced = map(_dict, _list(told.get("bouncedRecipients")))
-        failures = [_ses_bounce(told, one) for one in bounced]
-    elif kind == "Complaint" and told.get("complaintFeedbackType") != "not-spam":
-        named = map(_dict, _list(told.get("complainedRecipients")))
-        words = told.get("complaintFeedbackType") or "complaint"
-        failures = [_failure(one.get("emailAddress"), "failed", "", words) for one in named]
-    if not failures:
+    kind, failures = _ses_failures(event)
+    if kind is None:
         return []
-    report = _report(
-        Kind.BOUNCE if kind == "Bounce" else Kind.COMPLAINT,
-        failures,
-        _dict(mail.get("commonHeaders")).get("messageId"),
-        mail.get("source"),
-    )
+    mail, told = _dict(event.get("mail")), _ses_told(event)
+    message_id = _dict(mail.get("commonHeaders")).get("messageId")
+    report = _report(kind, failures, message_id, mail.get("source"))
     return [Posted(_known_by("ses", told.get("feedbackId"), message.get("MessageId")), report)]
+
+
+def _ses_name(event: Event) -> str:
+    return _text(event.get("notificationType") or event.get("eventType"))
+
+
+def _ses_told(event: Event) -> Event:
+    """What stands under the event's own name: `DeliveryDelay` under `deliveryDelay`."""
+    name = _ses_name(event)
+    return _dict(event.get(name[:1].lower() + name[1:]))
+
+
+def _ses_failures(event: Event) -> tuple[Kind | None, list[Failure]]:
+    """(what an event is, whom it is about); None for what is no report."""
+    told = _ses_told(event)
+    match _ses_name(event):
+        case "Bounce":
+            kind, failures = Kind.BOUNCE, [_ses_bounce(told, one) for one in _ses_bounced(told)]
+            if not failures and told.get("bouncedRecipients"):
+                return Kind.REPLY, []
+        case "Complaint" if told.get("complaintFeedbackType") != "not-spam":
+            words = told.get("complaintFeedbackType") or "complaint"
+            named = map(_dict, _list(told.get("complainedRecipients")))
+            kind = Kind.COMPLAINT
+            failures = [_failure(one.get("emailAddress"), "failed", "", words) for one in named]
+        case "Reject":  # SES had taken it, and found a virus
+            to = _list(_dict(event.get("mail")).get("destination"))
+            words = f"rejected: {_text(told.get('reason'))}"
+            kind, failures = Kind.BOUNCE, [_failure(one, "failed", "5.6.0", words) for one in to]
+        case "DeliveryDelay":
+            kind, failures = Kind.DELAY, list(map(_ses_delay, _list(told.get("delayedRecipients"))))
+        case _:
+            return None, []
+    return (kind if failures else None), failures
+
+
+def _ses_bounced(bounce: Event) -> list[Event]:
+    """Those who did not get it. SES calls an answer by itself, such as one out of office, a
+    `Transient` bounce of kind `General` and has no code for it."""
+    named = [_dict(one) for one in _list(bounce.get("bouncedRecipients"))]
+    if (bounce.get("bounceType"), bounce.get("bounceSubType")) != ("Transient", "General"):
+        return named
+    return [one for one in named if one.get("status") or one.get("diagnosticCode")]
+
+
+def _ses_delay(one: Any) -> Failure:
+    late = _dict(one)
+    code, words = late.get("status"), late.get("diagnosticCode")
+    return _failure(late.get("emailAddress"), "delayed", code, words)
 
 
 def _ses_bounce(bounce: Event, one: Event) -> Failure:
@@ -211,7 +247,7 @@ def sendgrid(body: bytes) -> list[Posted]:
     events = parsed(body)
     if not isinstance(events, list):
         raise NotUnderstood("no list of events")
-    found = ((event, _sendgrid_report(event)) for event in map(_dict, events[:MOST_EVENTS]))
+    found = ((event, _sendgrid_report(event)) for event in map(_dict, events))
     return [
         Posted(_known_by("sendgrid", event.get("sg_event_id") or dict(event)), report)
         for event, report in found
