@@ -320,6 +320,60 @@ def test_the_bytes_of_a_report_do_nothing_to_a_terminal(
     assert "\x1b" not in said
 
 
+def test_the_list_shows_what_wants_to_be_looked_at(
+    lived: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bounce", "list", "--effect", "listed", "--json") == 0
+    assert {row["effect"] for row in json.loads(capsys.readouterr().out)} == {"listed"}
+    assert run("bounce", "list", "--effect", "nonsense") == 2
+
+
+# ------------------------------------------------------------------ doctor
+
+
+@pytest.mark.parametrize(
+    ("setting", "found"),
+    [
+        ({}, [("odd", "what comes back stops no address")]),
+        ({"MAIL__BOUNCE_DOMAIN": "b.example.org"}, [("fine", "what comes back to b.example.org")]),
+        ({"BOUNCES__MAILDIR": "mail"}, [("fine", "mail: 1 waiting")]),
+        ({"BOUNCES__MAILDIR": "nowhere"}, [("wrong", "nowhere: no Maildir")]),
+        (
+            {"BOUNCES__IMAP_HOST": "127.0.0.1", "POSTMARK_SECRET": "s3cret"},
+            [("fine", "open webhooks: postmark"), ("wrong", "no mailbox to read bounces from")],
+        ),
+        (
+            {"WEBHOOKS__SENDGRID_PUBLIC_KEY": "bm9uZQ=="},
+            [("wrong", "webhooks.sendgrid_public_key: no public key")],
+        ),
+    ],
+)
+def test_the_doctor_says_whether_what_comes_back_is_read(
+    site: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    setting: dict[str, str],
+    found: list[tuple[str, str]],
+) -> None:
+    maildir(tmp_path / "mail", HUMAN)
+    for name, value in setting.items():
+        monkeypatch.setenv(f"DIGEST_{name}", value)
+    run("doctor", "--json")
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    begun = [(one["state"], one["message"]) for one in findings if one["part"] == "bounces"]
+    assert len(begun) == len(found)
+    for (state, message), (wanted, said) in zip(begun, found, strict=True):
+        assert (wanted, True) == (state, message.startswith(said))
+
+
+def test_the_doctor_tells_of_reports_that_want_to_be_looked_at(
+    lived: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("doctor", "--json")
+    assert "reports of the last week want to be looked at" in capsys.readouterr().out
+
+
 # ------------------------------------------------------------------ lmtp
 
 

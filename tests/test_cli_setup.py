@@ -104,7 +104,8 @@ def test_a_site_in_order_is_told_so(site: Site) -> None:
     config = site.write(
         "digest.toml",
         '[site]\nurl = "https://digest.example.org"\npostal_address = "1 Example Street"\n'
-        'operator = "ops@example.org"\n[[sources]]\nname = "lab"\nkind = "file"\n'
+        'operator = "ops@example.org"\n[mail]\nbounce_domain = "bounces.example.org"\n'
+        '[[sources]]\nname = "lab"\nkind = "file"\n'
         f'path = "{PAPERS}"\n',
     )
     site("ingest", "--config", config)

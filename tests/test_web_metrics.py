@@ -43,6 +43,8 @@ def test_it_counts_sources_papers_people_editions_and_letters(sqlite: Database) 
         'digest_subscribers{state="pending"} 1',
         'digest_subscribers{state="ended"} 0',
         'digest_editions{state="queued",reason=""} 0',
+        'digest_reports{effect="listed"} 0',
+        'digest_reports{effect="suppressed"} 0',
     }
 
 

@@ -347,6 +347,13 @@ class App:
 
         return Desk(self.db, self.links, self.clock)
 
+    @property
+    def hooks(self) -> bounces.Hooks:
+        """The webhooks; those without a key are closed."""
+        from digest.bounces import doors
+
+        return doors.hooks(self.settings, self.desk, self.fetch)
+
     async def fetch(self, url: str) -> bytes:
         """What stands at a public address. Raises SourceError."""
         from digest.sources import SourceSpec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from digest.bounces import imap, maildir
@@ -28,6 +29,19 @@ def take_all(
         imap.process(desk, mailbox(settings), taken, fault, watch)
 
 
+def waiting(settings: Settings) -> Iterator[Callable[[], str]]:
+    """For each place that is set up: look into it, and say what waits there. Raises Refused,
+    MailboxError, ConfigError. Nothing is taken or changed."""
+    if folder := settings.bounces.maildir:
+        yield lambda: f"{folder}: {maildir.waiting(Path(folder))} waiting"
+    if settings.bounces.imap_host:
+        yield lambda: _imap_waiting(mailbox(settings))
+
+
+def _imap_waiting(box: Mailbox) -> str:
+    return f"{box.label}: {imap.waiting(box)} waiting"
+
+
 def mailbox(settings: Settings) -> Mailbox:
     """The mailbox that is set up. Raises ConfigError where there is none."""
     given, password = settings.bounces, settings.imap_password
@@ -42,6 +56,17 @@ def mailbox(settings: Settings) -> Mailbox:
         given.imap_port,
         given.imap_folder,
     )
+
+
+def hook_names(settings: Settings) -> list[str]:
+    """The webhooks that are open."""
+    given = {
+        "ses": settings.webhooks.ses_topic,
+        "postmark": settings.postmark_secret,
+        "mailgun": settings.mailgun_signing_key,
+        "sendgrid": settings.webhooks.sendgrid_public_key,
+    }
+    return [name for name, key in given.items() if key]
 
 
 def hooks(settings: Settings, desk: Desk, fetch: Fetch) -> Hooks:

@@ -54,6 +54,13 @@ class Hooks:
                 return self._sendgrid(headers, body)
         raise Closed(provider)
 
+    def check_keys(self) -> None:
+        """Raises Refused for a key of ours, or a library, with which no event could be checked."""
+        if self.sendgrid_public_key:
+            signatures.sendgrid(b"", "", "", self.sendgrid_public_key)
+        if self.ses_topic:
+            signatures.sns({"Type": "Notification"}, b"", self.desk.clock())
+
     def record(self, provider: str, posted: list[Posted]) -> int:
         """Record what was checked; how many were new. Raises Broken, and what else went wrong with
         one of them when all others are recorded: the provider posts them again."""

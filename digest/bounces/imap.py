@@ -58,6 +58,12 @@ def process(desk: Desk, box: Mailbox, taken: OnTaken, fault: OnFault, watch: Wat
             _take(_Round(desk, box, server, taken, fault, watch), uids[first : first + BATCH])
 
 
+def waiting(box: Mailbox) -> int:
+    """How many messages wait there. Raises MailboxError."""
+    with _opened(box) as server:
+        return len(_waiting(server))
+
+
 @dataclass(slots=True)
 class _Round:
     """A few messages, after which those that are recorded are removed: a server that ends every

@@ -45,6 +45,15 @@ def process(desk: Desk, folder: Path, taken: OnTaken, fault: OnFault, watch: Wat
         taken(done)
 
 
+def waiting(folder: Path) -> int:
+    """How many messages wait there. Raises Refused for what is no Maildir, or cannot be changed."""
+    found = _found(folder)
+    for name in ("new", "cur"):
+        if not os.access(folder / name, os.W_OK | os.X_OK):
+            raise Refused(f"{folder / name}: nothing can be removed there; mend its owner or mode")
+    return len(found)
+
+
 def _found(folder: Path) -> list[Path]:
     try:
         if all((folder / name).is_dir() for name in ("new", "cur")):

@@ -17,6 +17,7 @@ from typing import Any
 from digest.errors import Refused
 
 OLDEST = timedelta(days=1)  # a stamp older than this was kept to be played again
+COPY_IT = "copy it from the provider's settings"
 _SNS = re.compile(r"sns\.[a-z0-9-]{3,40}\.amazonaws\.com(?:\.cn)?")
 _SIGNED_BY_SNS = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
@@ -85,7 +86,7 @@ def sendgrid(body: bytes, stamp: str, signature: str, public_key: str) -> bool:
         elif isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(decoded(signature), signed)
         else:
-            raise Refused("webhooks.sendgrid_public_key: neither ECDSA nor Ed25519")
+            raise Refused(f"webhooks.sendgrid_public_key: neither ECDSA nor Ed25519; {COPY_IT}")
     except InvalidSignature:
         return False
     return True
@@ -102,7 +103,8 @@ def _public_key(text: str) -> Any:
             return load_pem_public_key(text.encode())
         return load_der_public_key(decoded("".join(text.split())))
     except ValueError:
-        raise Refused("webhooks.sendgrid_public_key: no public key in base64 or PEM") from None
+        said = "webhooks.sendgrid_public_key: no public key in base64 or PEM"
+        raise Refused(f"{said}; {COPY_IT}") from None
 
 
 # ------------------------------------------------------------------ Amazon SNS

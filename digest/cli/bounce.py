@@ -190,7 +190,9 @@ def _words(catch: Catch) -> str:
 # ------------------------------------------------------------------ list, show
 
 
-@app.command("list", epilog=example("digest bounce list --weight policy"))
+@app.command(
+    "list", epilog=example("digest bounce list --effect listed", "digest bounce list --kind bounce")
+)
 def list_(
     kind: Annotated[
         str, typer.Option(metavar="KIND", help="bounce, complaint, forged, unrecognised, ...")
@@ -198,17 +200,21 @@ def list_(
     weight: Annotated[
         str, typer.Option(metavar="WEIGHT", help="hard, soft, policy, content.")
     ] = "",
+    effect: Annotated[
+        str, typer.Option(metavar="EFFECT", help="suppressed, bounced, counted, ended, listed.")
+    ] = "",
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """Reports, newest first, and what was done about each."""
-    from digest.bounces import Kind, Weight
+    from digest.bounces import Effect, Kind, Weight
     from digest.store import reports
 
     _known(kind, [str(one) for one in Kind], "--kind")
     _known(weight, [str(one) for one in Weight], "--weight")
+    _known(effect, [str(one) for one in Effect], "--effect")
     with open_app().db.reading() as tx:
-        found = reports.listed(tx, limit, kind or None, weight or None)
+        found = reports.listed(tx, limit, kind or None, weight or None, effect or None)
     if as_json:
         return print_json([_as_row(kept) for kept in found])
     columns = ("id", "at", "kind", "weight", "effect", "address", "status", "text")

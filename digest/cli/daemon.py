@@ -158,7 +158,6 @@ def _site(app: App, listening: Any, stop: threading.Event) -> None:
 
 def site_parts(app: App) -> SiteParts:
     """What the site is built from."""
-    from digest.bounces import doors
     from digest.web import SiteParts
 
     return SiteParts(
@@ -170,5 +169,5 @@ def site_parts(app: App) -> SiteParts:
         mail_domain=app.mail_domain,
         templates=app.templates,
         rehearse=app.rehearsals.letters,
-        hooks=doors.hooks(app.settings, app.desk, app.fetch),
+        hooks=app.hooks,
     )

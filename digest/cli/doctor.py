@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ FINE, ODD, WRONG = "fine", "odd", "wrong"
 MARKS = {FINE: "  ", ODD: "? ", WRONG: "! "}
 LITTLE, HARDLY_ANY = 1_000_000_000, 100_000_000  # free bytes
 LATE = timedelta(hours=1)  # what is due longer than this has nobody to do it
+RECENT = timedelta(days=7)
 SILENT = timedelta(days=1)  # without a proper answer of a source
 NOT_CHECKED = (
     "the domain's DNS (SPF, DKIM, DMARC, MX, PTR); whether letters reach the inbox; the clock "
@@ -208,6 +210,43 @@ def _one_relay(name: str, way: SmtpTransport) -> Iterator[Finding]:
         yield Finding("relay", ODD, said, "enable 8BITMIME at the relay")
 
 
+def _bounces(app: App) -> Iterator[Finding]:
+    """Does what comes back reach us?"""
+    from digest.bounces import doors
+    from digest.store import reports
+
+    yield from _guarded("bounces", _webhooks, app)
+    for look in doors.waiting(app.settings):
+        yield from _guarded("bounces", partial(_mailbox, look), app)
+    if not (doors.hook_names(app.settings) or doors.has_mailboxes(app.settings)):
+        yield _no_doors(app.settings.mail.bounce_domain)
+    with app.db.reading() as tx:
+        listed = reports.by_effect(tx, app.clock() - RECENT).get("listed", 0)
+    if listed:
+        said = f"{listed} reports of the last week want to be looked at"
+        yield Finding("bounces", ODD, said, "`digest bounce list --effect listed`")
+
+
+def _webhooks(app: App) -> Iterator[Finding]:
+    from digest.bounces import doors
+
+    app.hooks.check_keys()
+    if names := doors.hook_names(app.settings):
+        yield Finding("bounces", FINE, f"open webhooks: {', '.join(names)}")
+
+
+def _mailbox(look: Callable[[], str], app: App) -> Iterator[Finding]:
+    yield Finding("bounces", FINE, look())
+
+
+def _no_doors(domain: str) -> Finding:
+    if domain:
+        said = f"what comes back to {domain} is taken by pipe or LMTP, which nobody sees from here"
+        return Finding("bounces", FINE, said)
+    said = "what comes back stops no address: nobody reads it"
+    return Finding("bounces", ODD, said, "set mail.bounce_domain and [bounces], or a webhook")
+
+
 def _sources(app: App) -> Iterator[Finding]:
     from digest.store import sources
 
@@ -280,6 +319,7 @@ PARTS: dict[str, Look] = {
     "secret": _secret,
     "templates": _templates,
     "relay": _relay,
+    "bounces": _bounces,
     "sources": _sources,
     "work": _work,
     "map": _map,

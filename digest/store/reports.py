@@ -129,14 +129,17 @@ def failed_sends(tx: Tx, subscriber: int, weights: Collection[str], sends: int, 
 
 
 def listed(
-    tx: Tx, limit: int = 0, kind: str | None = None, weight: str | None = None
+    tx: Tx,
+    limit: int = 0,
+    kind: str | None = None,
+    weight: str | None = None,
+    effect: str | None = None,
 ) -> list[Kept]:
     """Reports, newest first; limit 0 is all."""
     question = select(t.reports).order_by(r.key.desc()).limit(limit or None)
-    if kind is not None:
-        question = question.where(r.kind == kind)
-    if weight is not None:
-        question = question.where(r.weight == weight)
+    for column, wanted in ((r.kind, kind), (r.weight, weight), (r.effect, effect)):
+        if wanted is not None:
+            question = question.where(column == wanted)
     return [_kept(row) for row in tx.execute(question)]
 
 
@@ -151,6 +154,14 @@ def counts(tx: Tx, since: datetime) -> dict[str, int]:
     question = select(r.kind, r.weight, func.count().label("n")).where(r.at >= since)
     rows = tx.execute(question.group_by(r.kind, r.weight).order_by(r.kind, r.weight))
     return {f"{row.kind} {row.weight}" if row.weight else row.kind: row.n for row in rows}
+
+
+def by_effect(tx: Tx, since: datetime | None = None) -> dict[str, int]:
+    """{effect: reports since}; of all times where none is given."""
+    question = select(r.effect, func.count().label("n")).group_by(r.effect).order_by(r.effect)
+    if since is not None:
+        question = question.where(r.at >= since)
+    return {row.effect: row.n for row in tx.execute(question)}
 
 
 def _kept(row: Any) -> Kept:

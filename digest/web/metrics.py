@@ -14,8 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from digest.bounces import Effect
 from digest.model import EditionState, SubscriberState, Verdict
-from digest.store import Tx, deliveries, editions, papers, people, sources
+from digest.store import Tx, deliveries, editions, papers, people, reports, sources
 from digest.web.parts import House
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -72,6 +73,8 @@ def _lines(tx: Tx, now: datetime) -> Iterator[str]:
     yield from _metric("digest_editions", "Editions by state and reason.", by_state)
     letters = _counted("state", deliveries.counts(tx), ())
     yield from _metric("digest_deliveries", "Letters by state.", letters)
+    came_back = _counted("effect", reports.by_effect(tx), Effect)
+    yield from _metric("digest_reports", "What came back, by what was done.", came_back)
 
 
 def _counted(label: str, found: Mapping[str, int], always: Iterable[str]) -> list[Row]:
