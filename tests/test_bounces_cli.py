@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+import httpx
 import pytest
 from returning import LINKS, NOW, away, bounce, complaint, dsn, failed, sent, suppressed
 
@@ -440,6 +441,17 @@ def test_the_daemons_site_has_the_webhooks_whose_keys_are_set(site: Database) ->
     hooks = daemon.site_parts(app(site, DIGEST_POSTMARK_SECRET="s3cret")).hooks
     assert (hooks.postmark_secret, hooks.mailgun_signing_key) == ("s3cret", "")
     assert "s3cret" not in repr(hooks)
+
+
+def test_what_a_webhook_asks_for_is_not_looked_for_elsewhere(site: Database) -> None:
+    def lead(request: httpx.Request) -> httpx.Response:
+        there = {"location": "https://1.0.0.1/x.pem"}
+        return httpx.Response(200 if "1.0.0.1" in str(request.url) else 302, headers=there)
+
+    asking = app(site)
+    asking.network = httpx.MockTransport(lead)
+    with pytest.raises(SourceError, match="redirects elsewhere"):
+        asyncio.run(asking.fetch("https://1.1.1.1/x.pem"))
 
 
 def test_nobody_makes_the_site_ask_a_private_address(site: Database) -> None:

@@ -355,13 +355,15 @@ class App:
         return doors.hooks(self.settings, self.desk, self.fetch)
 
     async def fetch(self, url: str) -> bytes:
-        """What stands at a public address. Raises SourceError."""
+        """What stands at this very public address. Raises SourceError."""
         from digest.sources import SourceSpec
 
         async with self.web() as web:
             answer = await web.get(url, SourceSpec("webhooks", "", {}, 20.0, 100_000, False))
         if not answer.ok:
             raise SourceError(answer.message, subject=str(answer.verdict))
+        if answer.url != url:
+            raise SourceError(f"{url[:200]} redirects elsewhere, where nobody vouches for it")
         return bytes(answer.body)
 
     # -------------------------------------------------------------- answers

@@ -10,9 +10,12 @@ from typing import Any
 from digest.bounces import providers, signatures
 from digest.bounces.providers import NotUnderstood, Posted
 from digest.bounces.record import Desk
-from digest.errors import DigestError
+from digest.errors import DigestError, SourceError
 
 MOST_CERTIFICATES = 8
+LARGEST = 4 * 1024 * 1024  # bytes of a body: SendGrid posts events by the thousand
+MOST_BEFORE_PROOF = 1024 * 1024  # where only the body shows who posts: one event each
+SIGNATURE = "x-twilio-email-event-webhook-signature"
 log = logging.getLogger("digest.bounces")
 Headers = Mapping[str, str]
 Fetch = Callable[[str], Awaitable[bytes]]
@@ -39,27 +42,43 @@ class Hooks:
     mailgun_signing_key: str = field(default="", repr=False)
     certificates: dict[str, bytes] = field(default_factory=dict, repr=False)
 
+    def knock(self, provider: str, headers: Headers, query: Mapping[str, str]) -> int:
+        """How many bytes a body may have, from what comes before it: nobody has us read megabytes
+        for a door that is closed. Raises Closed, NotAllowed."""
+        match provider:
+            case "ses" if self.ses_topic:
+                return MOST_BEFORE_PROOF
+            case "mailgun" if self.mailgun_signing_key:
+                return MOST_BEFORE_PROOF
+            case "postmark" if self.postmark_secret:
+                self._shown(headers, query)
+                return LARGEST
+            case "sendgrid" if self.sendgrid_public_key:
+                if SIGNATURE not in headers:
+                    raise NotAllowed
+                return LARGEST
+        raise Closed(provider)
+
     async def check(
         self, provider: str, headers: Headers, query: Mapping[str, str], body: bytes
     ) -> list[Posted]:
         """What a request reports. Raises Closed, NotAllowed, NotUnderstood, DigestError."""
+        self.knock(provider, headers, query)
         match provider:
-            case "ses" if self.ses_topic:
+            case "ses":
                 return await self._ses(body)
-            case "postmark" if self.postmark_secret:
-                return self._postmark(headers, query, body)
-            case "mailgun" if self.mailgun_signing_key:
+            case "mailgun":
                 return self._mailgun(body)
-            case "sendgrid" if self.sendgrid_public_key:
+            case "sendgrid":
                 return self._sendgrid(headers, body)
-        raise Closed(provider)
+        return providers.postmark(body)
 
     def check_keys(self) -> None:
         """Raises Refused for a key of ours, or a library, with which no event could be checked."""
         if self.sendgrid_public_key:
             signatures.sendgrid(b"", "", "", self.sendgrid_public_key)
         if self.ses_topic:
-            signatures.sns({"Type": "Notification"}, b"", self.desk.clock())
+            signatures.is_in_force(b"", self.desk.clock())
 
     def record(self, provider: str, posted: list[Posted]) -> int:
         """Record what was checked; how many were new. Raises Broken, and what else went wrong with
@@ -78,11 +97,10 @@ class Hooks:
 
     # -------------------------------------------------------------- providers
 
-    def _postmark(self, headers: Headers, query: Mapping[str, str], body: bytes) -> list[Posted]:
+    def _shown(self, headers: Headers, query: Mapping[str, str]) -> None:
         given = signatures.basic(headers.get("authorization", "")) or query.get("secret", "")
         if not signatures.same_secret(given, self.postmark_secret):
             raise NotAllowed
-        return providers.postmark(body)
 
     def _mailgun(self, body: bytes) -> list[Posted]:
         signature, posted = providers.mailgun(body)
@@ -91,7 +109,7 @@ class Hooks:
         return posted
 
     def _sendgrid(self, headers: Headers, body: bytes) -> list[Posted]:
-        signature = headers.get("x-twilio-email-event-webhook-signature", "")
+        signature = headers.get(SIGNATURE, "")
         stamp = headers.get("x-twilio-email-event-webhook-timestamp", "")
         if not signatures.sendgrid(body, stamp, signature, self.sendgrid_public_key):
             raise NotAllowed
@@ -104,18 +122,22 @@ class Hooks:
         if message.get("TopicArn") not in self.ses_topic.split():
             raise NotAllowed
         certificate = await self._certificate(message)
-        if not signatures.sns(message, certificate, self.desk.clock()):
+        if not signatures.sns(message, certificate):
             raise NotAllowed
         if message.get("Type") == "SubscriptionConfirmation":
             return await self._subscribe(message)
         return providers.ses(message) if message.get("Type") == "Notification" else []
 
     async def _certificate(self, message: Mapping[str, Any]) -> bytes:
-        """Amazon's certificate, asked for once."""
+        """Amazon's certificate, asked for once, and again when it is over. Raises SourceError for
+        what is none: Amazon throws away what is refused, and posts again what is put off."""
         if not (url := signatures.sns_certificate_url(message)):
             raise NotAllowed
-        if url not in self.certificates:
+        now = self.desk.clock()
+        if not signatures.is_in_force(self.certificates.get(url, b""), now):
             found = await self.fetch(url)
+            if not signatures.is_in_force(found, now):
+                raise SourceError(f"{url}: no certificate that is in force")
             if len(self.certificates) >= MOST_CERTIFICATES:
                 self.certificates.clear()
             self.certificates[url] = found

@@ -122,7 +122,19 @@ def sns_certificate_url(message: Mapping[str, Any]) -> str:
     return url if from_sns(url) and url.endswith(".pem") else ""
 
 
-def sns(message: Mapping[str, Any], certificate: bytes, now: datetime) -> bool:
+def is_in_force(certificate: bytes, now: datetime) -> bool:
+    """Whether this is a certificate (PEM) whose time has begun and is not over."""
+    _cryptography()
+    from cryptography import x509
+
+    try:
+        found = x509.load_pem_x509_certificate(certificate)
+    except ValueError:
+        return False
+    return found.not_valid_before_utc <= now <= found.not_valid_after_utc
+
+
+def sns(message: Mapping[str, Any], certificate: bytes) -> bool:
     """Whether the holder of this certificate (PEM, fetched from Amazon) signed this message.
     SignatureVersion 2 is SHA-256, 1 is SHA-1."""
     _cryptography()
@@ -140,10 +152,7 @@ def sns(message: Mapping[str, Any], certificate: bytes, now: datetime) -> bool:
         f"{name}\n{message[name]}\n" for name in names if message.get(name) is not None
     )
     try:
-        found = x509.load_pem_x509_certificate(certificate)
-        key = found.public_key()
-        if not found.not_valid_before_utc <= now <= found.not_valid_after_utc:
-            return False
+        key = x509.load_pem_x509_certificate(certificate).public_key()
         if not isinstance(key, rsa.RSAPublicKey):
             return False
         key.verify(decoded(str(message.get("Signature"))), signed.encode(), padding.PKCS1v15(), way)

@@ -18,7 +18,6 @@ from digest.bounces.providers import NotUnderstood
 from digest.errors import DigestError, Refused, SourceError
 from digest.web.parts import House
 
-LARGEST = 4 * 1024 * 1024  # bytes of a body: providers post events by the thousand
 PATIENCE = 20.0  # seconds for a body to arrive
 ASK = {"www-authenticate": 'Basic realm="webhook"'}
 
@@ -28,8 +27,9 @@ async def take(house: House, request: Request) -> Response:
     hooks, provider = house.parts.hooks, request.path_params["provider"]
     if hooks is None:
         raise HTTPException(404)
-    body = await _body(request)
     try:
+        most = hooks.knock(provider, request.headers, request.query_params)
+        body = await _body(request, most)
         posted = await hooks.check(provider, request.headers, request.query_params, body)
     except Closed:
         raise HTTPException(404) from None
@@ -46,14 +46,14 @@ async def take(house: House, request: Request) -> Response:
     return PlainTextResponse(f"{new} recorded\n")
 
 
-async def _body(request: Request) -> bytes:
-    """Raises HTTPException: 413 over LARGEST, 408 over PATIENCE."""
+async def _body(request: Request, most: int) -> bytes:
+    """Raises HTTPException: 413 over so many bytes, 408 over PATIENCE."""
     body = bytearray()
     try:
         async with asyncio.timeout(PATIENCE):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > LARGEST:
+                if len(body) > most:
                     raise HTTPException(413)
     except TimeoutError:
         raise HTTPException(408) from None
