@@ -359,6 +359,13 @@ def test_mail_to_the_lists_own_address_unsubscribes(db: Database) -> None:
     assert last_act(db, letter) == (Act.ENDED, "mail")
 
 
+def test_one_mail_to_two_addresses_unsubscribes_both(sqlite: Database) -> None:
+    ada, bob = sent(sqlite), sent(sqlite, reader(sqlite, "bob@example.com"))
+    raw = f"From: a@b.example\nTo: {ada.unsub}, {bob.unsub}, {ada.unsub}\n\nstop\n".encode()
+    assert effects(take(sqlite, raw)) == [Effect.ENDED, Effect.ENDED]
+    assert {person(sqlite, one).state for one in (ada, bob)} == {SubscriberState.ENDED}
+
+
 def test_mail_programs_that_unsubscribe_by_themselves_are_believed(sqlite: Database) -> None:
     letter = sent(sqlite)
     take(sqlite, b"Auto-Submitted: auto-generated\n" + goodbye(letter))
@@ -492,6 +499,24 @@ def test_what_nobody_understands_is_kept_only_where_no_mailbox_keeps_it(sqlite: 
     desk(sqlite).take(raw + b".\n", "maildir")
     with sqlite.reading() as tx:
         assert [reports.get(tx, key)[1] for key in (1, 2)] == [raw, None]
+
+
+def test_what_is_taken_out_of_a_mailbox_and_wants_to_be_looked_at_is_kept(
+    sqlite: Database,
+) -> None:
+    raw = dsn("x@example.org", failed("nobody@example.com", "5.1.1", "550 who?"))
+    [told] = desk(sqlite).take(raw, "maildir").parts
+    with sqlite.reading() as tx:
+        assert (told.effect, reports.get(tx, 1)[1]) == (Effect.LISTED, raw)
+
+
+def test_a_report_about_somebody_forgotten_is_not_kept(sqlite: Database) -> None:
+    letter = sent(sqlite, state=COMPLAINED)
+    with sqlite.writing() as tx:
+        people.erase(tx, letter.person.key)
+    [told] = desk(sqlite).take(bounce(letter, "5.7.1"), "pipe", keep_raw=True).parts
+    with sqlite.reading() as tx:
+        assert (told.effect, reports.get(tx, 1)[1]) == (Effect.LISTED, None)
 
 
 def test_what_is_understood_is_not_kept(sqlite: Database) -> None:

@@ -67,6 +67,11 @@ class Taken:
         """False where it had better stay where a person finds it."""
         return self.kind not in TO_LOOK_AT
 
+    @property
+    def listed(self) -> bool:
+        """Whether a person should look at it."""
+        return any(told.effect == Effect.LISTED for told in self.parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -87,23 +92,27 @@ class Desk:
     def take(
         self, raw: bytes, door: str, came_to: Sequence[str] = (), *, keep_raw: bool = False
     ) -> Taken:
-        """Record a message. `keep_raw`: no mailbox keeps it, so what nobody understands is kept
+        """Record a message. `keep_raw`: no mailbox keeps what nobody understands, so it is kept
         here. Raises Broken where the database is; then nothing is recorded."""
-        report = read(raw, came_to)
-        return self.take_report(report, fingerprint(raw), door, raw if keep_raw else None)
+        return self.take_report(read(raw, came_to), fingerprint(raw), door, raw, keep_raw=keep_raw)
 
-    def take_report(self, report: Report, hash_: str, door: str, raw: bytes | None = None) -> Taken:
-        """Record a report that was read already."""
+    def take_report(
+        self, report: Report, hash_: str, door: str, raw: bytes = b"", *, keep_raw: bool = False
+    ) -> Taken:
+        """Record a report that was read already. Its beginning is kept where a person should look
+        and would find it nowhere else."""
         now = self.clock()
         with self.db.writing() as tx:
             report = _unmasked(self.links, report)
             if not reports.begin(tx, hash_, now, door):
                 return Taken(hash_, report.kind)
-            parts = _Act(tx, self.links, report, now, door).parts()
-            listed = any(told.effect == Effect.LISTED for told in parts)
-            reports.finish(tx, hash_, parts, raw[:MOST_RAW] if raw and listed else None)
-        _tell(door, parts)
-        return Taken(hash_, report.kind, parts)
+            act = _Act(tx, self.links, report, now, door)
+            taken = Taken(hash_, report.kind, act.parts())
+            gone = keep_raw or taken.understood
+            keep = gone and taken.listed and not act.of_somebody_forgotten
+            reports.finish(tx, hash_, list(taken.parts), raw[:MOST_RAW] or None if keep else None)
+        _tell(door, taken.parts)
+        return taken
 
 
 def _unmasked(links: Links, report: Report) -> Report:
@@ -137,6 +146,7 @@ class _Act:
     def __init__(self, tx: Tx, links: Links, report: Report, now: datetime, door: str) -> None:
         self._tx, self._links, self._report = tx, links, report
         self._now, self._door = now, door
+        self.of_somebody_forgotten = False
 
     def parts(self) -> list[Told]:
         """Do what the report asks for; what it says, and what was done."""
@@ -149,7 +159,7 @@ class _Act:
             case Kind.COMPLAINT:
                 return [self._complaint(failure) for failure in report.failures or (Failure(),)]
             case Kind.UNSUBSCRIBE:
-                return [self._unsubscribe()]
+                return self._unsubscribe()
         effect = Effect.LISTED if report.kind in TO_LOOK_AT else Effect.NONE
         return [Told(report.kind, effect, text=report.note)]
 
@@ -225,20 +235,23 @@ class _Act:
             self._end(person, EndReason.COMPLAINED, f"a complaint by {self._door}")
         return self._told(failure, letter, Effect.ENDED)
 
-    def _unsubscribe(self) -> Told:
-        """As by one click: no letter any more, whoever sent this from wherever."""
+    def _unsubscribe(self) -> list[Told]:
+        """As by one click: no letter any more, whoever sent this from wherever, to each address
+        that it came to."""
         report = self._report
         failure = report.failures[0] if report.failures else Failure()
-        keys = (_value(self._links, Purpose.LEAVE_BY_MAIL, token) for token in report.leaves)
-        key = next((found for found in keys if found is not None), None)
-        if key is None and (trace := self._trace(failure)).proof is Proof.LETTER and trace.letter:
-            key = trace.letter.subscriber_key
-        person = people.hold(self._tx, key) if key is not None else None
-        if person is None:
-            return self._told(failure, None, Effect.LISTED)
+        leaves = (_value(self._links, Purpose.LEAVE_BY_MAIL, token) for token in report.leaves)
+        keys = sorted({key for key in leaves if key is not None})  # in one order: two cannot lock
+        trace = Trace() if keys else self._trace(failure)
+        if trace.proof is Proof.LETTER and trace.letter:
+            keys = [trace.letter.subscriber_key]
+        found = [person for key in keys if (person := people.hold(self._tx, key)) is not None]
+        return [self._leave(one) for one in found] or [self._told(failure, None, Effect.LISTED)]
+
+    def _leave(self, person: Subscriber) -> Told:
         self._end(person, EndReason.UNSUBSCRIBED, f"by {self._door}")
         address = None if _forgotten(person) else person.email
-        return Told(Kind.UNSUBSCRIBE, Effect.ENDED, address=address, text=report.note)
+        return Told(Kind.UNSUBSCRIBE, Effect.ENDED, address=address, text=self._report.note)
 
     def _end(self, person: Subscriber | None, reason: EndReason, evidence: str) -> None:
         if person is None or person.state is SubscriberState.ENDED:
@@ -256,6 +269,7 @@ class _Act:
     ) -> Told:
         address = letter.recipient if letter else failure.recipient or failure.original
         forgotten = letter is not None and letter.recipient.endswith("@invalid")  # erased
+        self.of_somebody_forgotten |= forgotten
         return Told(
             self._report.kind,
             effect,
