@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dovecot import Imap, running_dovecot
+from dovecot import PASSWORD, USER, Imap, running_dovecot
 from meddling import meddler
 from returning import LINKS, NOW, Sent, away, bounce, complaint, desk, now, reader, sent, suppressed
 
@@ -25,6 +25,7 @@ from digest.bounces import (
     MailboxError,
     Taken,
     Watch,
+    doors,
     lmtp,
     maildir,
     take_imap,
@@ -32,6 +33,7 @@ from digest.bounces import (
 )
 from digest.bounces import imap as imap_door
 from digest.bounces import record as recording
+from digest.config import load
 from digest.errors import Broken, Refused
 from digest.model import DeliveryState
 from digest.store import Database, reports
@@ -180,6 +182,28 @@ def test_what_is_no_file_is_not_waited_for(sqlite: Database, folder: Path) -> No
     assert (taken, [fault.rpartition("/")[2].partition(":")[0] for fault in faults]) == (
         *([], ["3.link"]),
     )
+
+
+def defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first report meets a defect of ours."""
+    finish, calls = recording.reports.finish, iter(range(9))
+
+    def odd(*given: object) -> None:
+        if next(calls) == 0:
+            raise ValueError("a defect")
+        finish(*given)
+
+    monkeypatch.setattr(recording.reports, "finish", odd)
+
+
+def test_a_report_that_meets_a_defect_is_named_and_the_others_go_on(
+    sqlite: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(folder, *(bounce(letter) for letter in letters(sqlite, 2)))
+    defect(monkeypatch)
+    taken, [fault] = process(sqlite, folder)
+    assert (len(taken), recorded(sqlite), len(names(folder))) == (1, 1, 1)
+    assert fault.endswith("0.mx: ValueError: a defect; it stays where it is, please report it")
 
 
 def test_a_folder_that_is_no_maildir_is_refused(sqlite: Database, tmp_path: Path) -> None:
@@ -407,6 +431,33 @@ def test_a_server_that_falls_silent_is_named(
     said = pytest.raises(MailboxError, match=r"no answer within 0\.3 seconds")
     with meddler(imap.plain, word, "silent") as port, said:
         fetch(sqlite, imap, security="none", port=port)
+
+
+@pytest.mark.dovecot
+def test_a_mail_that_meets_a_defect_is_named_and_the_others_go_on(
+    sqlite: Database, imap: Imap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imap.put(*(bounce(letter) for letter in letters(sqlite, 2)))
+    defect(monkeypatch)
+    taken, [fault] = fetch(sqlite, imap)
+    assert (len(taken), recorded(sqlite), imap.left()) == (1, 1, [""])
+    assert "ValueError: a defect; it stays where it is" in fault
+
+
+@pytest.mark.dovecot
+def test_a_maildir_that_is_gone_keeps_no_mailbox_waiting(sqlite: Database, imap: Imap) -> None:
+    imap.put(bounce(sent(sqlite)))
+    set_up = {
+        "DIGEST_BOUNCES__MAILDIR": "/nowhere",
+        "DIGEST_BOUNCES__IMAP_HOST": "127.0.0.1",
+        "DIGEST_BOUNCES__IMAP_PORT": str(imap.plain),
+        "DIGEST_BOUNCES__IMAP_SECURITY": "none",
+        "DIGEST_BOUNCES__IMAP_USERNAME": USER,
+        "DIGEST_IMAP_PASSWORD": PASSWORD,
+    }
+    with pytest.raises(Refused, match="/nowhere: no Maildir"):
+        doors.take_all(desk(sqlite), load(None, set_up), lambda one: None, print)
+    assert (suppressed(sqlite), imap.left()) == ("bounced", [])
 
 
 @pytest.mark.dovecot

@@ -22,11 +22,14 @@ def has_mailboxes(settings: Settings) -> bool:
 def take_all(
     desk: Desk, settings: Settings, taken: OnTaken, fault: OnFault, watch: Watch = ALONE
 ) -> None:
-    """Take every report that waits where the settings say."""
-    if folder := settings.bounces.maildir:
-        maildir.process(desk, Path(folder), taken, fault, watch)
-    if settings.bounces.imap_host:
-        imap.process(desk, mailbox(settings), taken, fault, watch)
+    """Take every report that waits where the settings say. A Maildir that cannot be read does not
+    keep the mailbox waiting; what it raises is raised then."""
+    try:
+        if folder := settings.bounces.maildir:
+            maildir.process(desk, Path(folder), taken, fault, watch)
+    finally:
+        if settings.bounces.imap_host:
+            imap.process(desk, mailbox(settings), taken, fault, watch)
 
 
 def waiting(settings: Settings) -> Iterator[Callable[[], str]]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from digest.bounces.mime import LARGEST
-from digest.bounces.record import Desk
-from digest.bounces.watch import ALONE, OnFault, OnTaken, Watch
+from digest.bounces.record import Desk, Taken
+from digest.bounces.watch import ALONE, OnFault, OnTaken, Watch, spared
 from digest.errors import DigestError
 
 DOOR = "imap"
@@ -98,12 +98,18 @@ def _one(this: _Round, uid: str) -> None:
     with _unless_refused(this, f"message {uid} is left for the next time"):
         if (raw := _fetch(this.server, uid)) is None:
             return
-        done = this.desk.take(raw, DOOR)
-        this.taken(done)
-        _flag(this.server, uid, r"(\Deleted)" if done.understood else r"(\Flagged)")
-        if done.understood:
-            this.recorded.append(uid)
-        this.refused = 0
+        where = f"{this.box.label}: message {uid}"
+        with spared(where, this.fault, imaplib.IMAP4.error):
+            done = this.desk.take(raw, DOOR)
+            this.taken(done)
+            _put_away(this, uid, done)
+
+
+def _put_away(this: _Round, uid: str, done: Taken) -> None:
+    _flag(this.server, uid, r"(\Deleted)" if done.understood else r"(\Flagged)")
+    if done.understood:
+        this.recorded.append(uid)
+    this.refused = 0
 
 
 @contextmanager

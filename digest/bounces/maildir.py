@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from digest.bounces.mime import LARGEST
-from digest.bounces.record import Desk
-from digest.bounces.watch import ALONE, OnFault, OnTaken, Watch
+from digest.bounces.record import Desk, Taken
+from digest.bounces.watch import ALONE, OnFault, OnTaken, Watch, spared
 from digest.errors import Refused
 
 DOOR = "maildir"
@@ -37,12 +37,17 @@ def process(desk: Desk, folder: Path, taken: OnTaken, fault: OnFault, watch: Wat
             continue
         if raw is None:
             continue
-        done = desk.take(raw, DOOR)
-        try:
-            _put_away(path, done.understood)
-        except OSError as error:
-            fault(f"{path}: recorded, but not removed: {error.strerror}")
-        taken(done)
+        with spared(str(path), fault):
+            done = desk.take(raw, DOOR)
+            _finish(path, done, fault)
+            taken(done)
+
+
+def _finish(path: Path, done: Taken, fault: OnFault) -> None:
+    try:
+        _put_away(path, done.understood)
+    except OSError as error:
+        fault(f"{path}: recorded, but not removed: {error.strerror}")
 
 
 def waiting(folder: Path) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from digest.bounces.record import Taken
+from digest.errors import DigestError
 
 OnTaken = Callable[[Taken], None]
 OnFault = Callable[[str], None]
@@ -21,3 +23,17 @@ class Watch:
 
 
 ALONE = Watch()
+
+
+@contextmanager
+def spared(where: str, fault: OnFault, *known: type[Exception]) -> Iterator[None]:
+    """A defect of ours that one message meets is told of, and costs none of the others. What else
+    they would meet as well, such as a broken database and what is `known`, is raised."""
+    raised: tuple[type[Exception], ...] = (DigestError, OSError, *known)
+    try:
+        yield
+    except raised:
+        raise
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        fault(f"{where}: {said}; it stays where it is, please report it")
