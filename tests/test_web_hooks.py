@@ -142,6 +142,7 @@ def test_postmark_reports_a_hard_bounce(sqlite: Database) -> None:
         ("Transient", [("postmark", "delay", "none")]),
         ("AutoResponder", []),
         ("ChallengeVerification", []),
+        ("Unsubscribe", [("postmark", "unsubscribe", "ended")]),
         ("SomethingNew", []),
     ],
 )
@@ -198,6 +199,13 @@ def test_the_same_event_twice_does_nothing(sqlite: Database) -> None:
     assert [ask(body).text for _ in range(2)] == ["1 recorded\n", "0 recorded\n"]
 
 
+def test_two_events_without_a_number_are_two(sqlite: Database) -> None:
+    ada, bob = sent(sqlite), sent(sqlite, reader(sqlite, "bob@example.com"))
+    ask = as_postmark(sqlite)
+    bodies = [postmark(letter, ID=None, MessageID=None) for letter in (ada, bob, bob)]
+    assert [ask(body).text[:1] for body in bodies] == ["1", "1", "0"]
+
+
 def test_a_bounce_of_another_address_is_not_ours(sqlite: Database) -> None:
     letter = sent(sqlite)
     as_postmark(sqlite)(postmark(letter, Email="eve@example.net"))
@@ -243,6 +251,8 @@ def test_mailgun_reports_a_hard_bounce(sqlite: Database) -> None:
         ("failed", {"severity": "temporary"}, [("mailgun", "delay", "none")]),
         ("complained", {}, [("mailgun", "complaint", "ended")]),
         ("unsubscribed", {}, [("mailgun", "unsubscribe", "ended")]),
+        ("failed", {"reason": "suppress-unsubscribe"}, [("mailgun", "unsubscribe", "ended")]),
+        ("failed", {"reason": "suppress-complaint"}, [("mailgun", "complaint", "ended")]),
         ("delivered", {}, []),
         ("opened", {}, []),
     ],
@@ -369,7 +379,9 @@ def test_sendgrid_reports_many_events_at_once(sqlite: Database, key: Callable[[]
         ({"type": "blocked", "status": ""}, [("bounce", "policy")]),
         ({"event": "deferred", "status": "4.4.1"}, [("delay", "none")]),
         ({"event": "dropped", "reason": "Bounced Address"}, [("bounce", "hard")]),
-        ({"event": "dropped", "reason": "Unsubscribed Address"}, []),
+        ({"event": "dropped", "reason": "Unsubscribed Address"}, [("unsubscribe", None)]),
+        ({"event": "dropped", "reason": "Spam Reporting Address"}, [("complaint", None)]),
+        ({"event": "dropped", "reason": "Over Quota"}, [("bounce", "policy")]),
         ({"event": "group_unsubscribe"}, [("unsubscribe", None)]),
         ({"event": "delivered"}, []),
     ],
@@ -577,6 +589,15 @@ def test_what_ses_takes_and_never_sends_is_a_bounce_about_us(sqlite: Database) -
     event = {"eventType": "Reject", "mail": mail, "reject": {"reason": "Bad content"}}
     as_ses(sqlite)(sns(event))
     assert (now(sqlite, letter).state, suppressed(sqlite)) == (DeliveryState.BOUNCED, None)
+
+
+@pytest.mark.parametrize(("all_", "left"), [(True, True), (False, False)])
+def test_who_leaves_by_a_link_of_ses_has_left(sqlite: Database, all_: bool, left: bool) -> None:
+    letter = sent(sqlite)
+    mail = {**ses(letter)["mail"], "destination": [letter.to]}
+    told = {"newTopicPreferences": {"unsubscribeAll": all_}}
+    as_ses(sqlite)(sns({"eventType": "Subscription", "mail": mail, "subscription": told}))
+    assert (state(sqlite, letter)[0] is SubscriberState.ENDED) is left
 
 
 def test_ses_reports_a_delay(sqlite: Database) -> None:

@@ -131,6 +131,10 @@ def _ses_failures(event: Event) -> tuple[Kind | None, list[Failure]]:
             kind, failures = Kind.BOUNCE, [_failure(one, "failed", "5.6.0", words) for one in to]
         case "DeliveryDelay":
             kind, failures = Kind.DELAY, list(map(_ses_delay, _list(told.get("delayedRecipients"))))
+        case "Subscription" if _dict(told.get("newTopicPreferences")).get("unsubscribeAll") is True:
+            to = _list(_dict(event.get("mail")).get("destination"))[:1]
+            words = "asked the provider"
+            kind, failures = Kind.UNSUBSCRIBE, [_failure(one, "failed", "", words) for one in to]
         case _:
             return None, []
     return (kind if failures else None), failures
@@ -185,7 +189,9 @@ def postmark(body: bytes) -> list[Posted]:
     event = _dict(parsed(body))
     record, kind = _text(event.get("RecordType")), _text(event.get("Type"))
     words = event.get("Details") or event.get("Description")
+    named = event.get("ID") or event.get("MessageID")
     known_by = _known_by("postmark", event.get("ID"), record, event.get("MessageID"))
+    known_by = known_by if named else _known_by("postmark", dict(event))
     if record == "SpamComplaint" or kind == "SpamComplaint":
         failure = _failure(event.get("Email"), "failed", "", words)
         return [Posted(known_by, _report(Kind.COMPLAINT, [failure]))]
@@ -199,6 +205,9 @@ def postmark(body: bytes) -> list[Posted]:
     if kind == "Transient":
         failure = _failure(event.get("Email"), "delayed", "4.0.0", words)
         return [Posted(known_by, _report(Kind.DELAY, [failure]))]
+    if kind == "Unsubscribe":  # written to the return address, which is Postmark's
+        failure = _failure(event.get("Email"), "failed", "", "wrote to the provider")
+        return [Posted(known_by, _report(Kind.UNSUBSCRIBE, [failure]))]
     if kind not in _POSTMARK:
         return []  # out of office, challenges, tests of open relays
     failure = _failure(event.get("Email"), "failed", _POSTMARK[kind], words)
@@ -218,11 +227,12 @@ def mailgun(body: bytes) -> tuple[Event, list[Posted]]:
 
 
 def _mailgun_reports(event: Event) -> Iterator[Report]:
-    name, answer = _text(event.get("event")), _dict(event.get("delivery-status"))
+    answer, reason = _dict(event.get("delivery-status")), _text(event.get("reason"))
+    name = _ASKED_BEFORE.get(reason) or _text(event.get("event"))
     headers = _dict(_dict(event.get("message")).get("headers"))
     sender = _dict(event.get("envelope")).get("sender")
     words = answer.get("message") or answer.get("description") or event.get("reason")
-    code = answer.get("enhanced-code") or _BY_REASON.get(_text(event.get("reason")), "")
+    code = answer.get("enhanced-code") or _BY_REASON.get(reason, "")
     if name == "failed" and event.get("severity") == "temporary":
         failure = _failure(event.get("recipient"), "delayed", code, words)
         yield _report(Kind.DELAY, [failure], headers.get("message-id"), sender)
@@ -237,6 +247,8 @@ def _mailgun_reports(event: Event) -> Iterator[Report]:
 
 
 _BY_REASON = {"suppress-bounce": "5.1.1"}  # it bounced there before; now it is not even tried
+_ASKED_BEFORE = {"suppress-unsubscribe": "unsubscribed", "suppress-complaint": "complained"}
+"""What somebody told the provider before is why it is not even tried."""
 
 
 # ------------------------------------------------------------------ SendGrid
@@ -263,8 +275,7 @@ def _sendgrid_report(event: Event) -> Report | None:
         code = event.get("status") or ("5.7.0" if blocked else "")
         return _report(Kind.BOUNCE, [_failure(to, "failed", code, words)], id_)
     if name == "dropped":  # not even tried
-        code = {"Bounced Address": "5.1.1", "Invalid": "5.1.3"}.get(_text(event.get("reason")))
-        return _report(Kind.BOUNCE, [_failure(to, "failed", code, words)], id_) if code else None
+        return _sendgrid_dropped(event)
     if name == "deferred":
         return _report(Kind.DELAY, [_failure(to, "delayed", event.get("status"), words)], id_)
     if name == "spamreport":
@@ -272,3 +283,13 @@ def _sendgrid_report(event: Event) -> Report | None:
     if name in {"unsubscribe", "group_unsubscribe"}:
         return _report(Kind.UNSUBSCRIBE, [_failure(to, "failed", "", name)], id_)
     return None
+
+
+def _sendgrid_dropped(event: Event) -> Report:
+    """For what somebody told the provider before, or for something between it and us."""
+    reason, to = _text(event.get("reason")), event.get("email")
+    asked = {"Unsubscribed Address": Kind.UNSUBSCRIBE, "Spam Reporting Address": Kind.COMPLAINT}
+    code = {"Bounced Address": "5.1.1", "Invalid": "5.1.3"}.get(reason, "5.7.0")
+    kind = asked.get(reason, Kind.BOUNCE)
+    code = code if kind is Kind.BOUNCE else ""
+    return _report(kind, [_failure(to, "failed", code, reason)], event.get("smtp-id"))
