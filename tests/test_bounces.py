@@ -510,6 +510,20 @@ def test_what_is_taken_out_of_a_mailbox_and_wants_to_be_looked_at_is_kept(
         assert (told.effect, reports.get(tx, 1)[1]) == (Effect.LISTED, raw)
 
 
+def test_a_flood_of_rubbish_does_not_fill_the_disk(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "MOST_KEPT", 3)
+    for number in range(10):
+        raw = f"From: x@example.net\nSubject: {number}\n\nbuy\n".encode()
+        desk(db).take(raw, "pipe", keep_raw=True)
+    with db.reading() as tx:
+        found = reports.listed(tx)
+        assert [reports.get(tx, one.key)[1] is not None for one in found] == [
+            *(*[True] * 3, *[False] * 7),
+        ]
+
+
 def test_a_report_about_somebody_forgotten_is_not_kept(sqlite: Database) -> None:
     letter = sent(sqlite, state=COMPLAINED)
     with sqlite.writing() as tx:

@@ -19,6 +19,7 @@ from digest.store.database import Tx
 from digest.store.rows import insert_new
 
 d, r = t.deliveries.c, t.reports.c
+MOST_KEPT, LOOKED_BACK = 2000, 5000  # reports, of whose bytes the older are dropped
 SENT = (DeliveryState.ACCEPTED, DeliveryState.BOUNCED, DeliveryState.COMPLAINED)
 CAME_BACK = (
     *(DeliveryState.ACCEPTED, DeliveryState.UNKNOWN, DeliveryState.BOUNCED),
@@ -65,13 +66,25 @@ def begin(tx: Tx, hash_: str, at: datetime, door: str) -> bool:
 def finish(tx: Tx, hash_: str, parts: list[Told], raw: bytes | None = None) -> None:
     """Write what a report that was begun says; at least one part. `raw`: its bytes, to look at."""
     here = update(t.reports).where(r.hash == hash_, r.part == 0)
-    begun = tx.execute(here.values(raw=raw, **_columns(parts[0])).returning(r.at, r.door)).one()
+    begun = tx.execute(
+        here.values(raw=raw, **_columns(parts[0])).returning(r.key, r.at, r.door)
+    ).one()
     more = [
         {"hash": hash_, "part": number, "at": begun.at, "door": begun.door, **_columns(told)}
         for number, told in enumerate(parts[1:], 1)
     ]
     if more:
         tx.execute(insert(t.reports), more)
+    if raw is not None:
+        _drop_old_bytes(tx, begun.key)
+
+
+def _drop_old_bytes(tx: Tx, key: int) -> None:
+    """Anybody may write to an address that takes mail: bytes are kept of the last reports only.
+    A stretch of keys is looked at, and not the whole past of a large table."""
+    last = key - MOST_KEPT
+    here = update(t.reports).where(r.key <= last, r.key > last - LOOKED_BACK, r.raw.is_not(None))
+    tx.execute(here.values(raw=None))
 
 
 def _columns(told: Told) -> dict[str, Any]:
