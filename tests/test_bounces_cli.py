@@ -97,6 +97,25 @@ def test_a_file_is_taken_and_left_where_it_is(
     assert (tmp_path / "returned.eml").exists()
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_every_message_of_an_mbox_is_taken(site: Database, tmp_path: Path, end: bytes) -> None:
+    line = b"From MAILER-DAEMON Thu Mar 12 08:00:00 2026\n"
+    human = HUMAN + b"\nFrom here on I have questions.\n"
+    report = bounce(sent(site))
+    mbox = b"".join(line + one + b"\n" for one in (human, report, HUMAN, report))
+    (tmp_path / "mbox").write_bytes(mbox.replace(b"\n", end))
+    assert (run("bounce", "process", "mbox"), suppressed(site)) == (0, "bounced")
+    with site.reading() as tx:
+        assert len(reports.listed(tx)) == 3
+
+
+def test_a_folder_in_place_of_a_file_is_refused_with_the_option_for_it(
+    site: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bounce", "process", tmp_path) == 2
+    assert "is a folder; for a Maildir --maildir" in capsys.readouterr().err
+
+
 def test_a_report_that_cannot_be_read_is_listed_and_the_others_go_on(
     site: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

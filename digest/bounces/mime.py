@@ -24,6 +24,7 @@ _FIELD = re.compile(rb"([!-9;-~]{1,80})[ \t]*:(.*)", re.DOTALL)
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 _KIND = re.compile(r"\s*([\w.+-]+/[\w.+-]+)")
 _WORD = re.compile(r"=\?([\w.:-]{1,40})(?:\*[\w-]*)?\?([bq])\?([^?\s]{0,500})\?=", re.IGNORECASE)
+_BETWEEN = re.compile(rb"From \S+ +\w{3} \w{3} [ \d]\d \d\d:\d\d.{0,30}\d{4}\s*")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -70,6 +71,26 @@ def from_stream(stream: BinaryIO) -> bytes:
     while stream.read(1 << 20):
         pass
     return raw
+
+
+def messages(stream: BinaryIO) -> Iterator[bytes]:
+    """The messages of a file: one, or those of an mbox (RFC 4155), as much of each as is looked at.
+    What only looks like the line between two, in a letter about the way from here, is none."""
+    first = stream.readline(MOST_HEAD)
+    if not _BETWEEN.fullmatch(first):
+        yield first + stream.read(LARGEST - len(first))
+        return
+    lines: list[bytes] = []
+    size, before = 0, b""
+    while line := stream.readline(MOST_HEAD):
+        if not before.strip() and before and _BETWEEN.fullmatch(line):
+            yield b"".join(lines[:-1])
+            lines, size = [], 0
+        elif size < LARGEST:
+            lines.append(line)
+            size += len(line)
+        before = line
+    yield b"".join(lines if before.strip() else lines[:-1])
 
 
 def lf(raw: bytes) -> bytes:

@@ -72,7 +72,8 @@ class Catch:
 )
 def process(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="One message; - reads stdin.")
+        Path | None,
+        typer.Argument(metavar="FILE", help="One message, or an mbox; - reads one from stdin."),
     ] = None,
     maildir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take all that waits in this Maildir.")
@@ -105,12 +106,15 @@ def _take(
     site: App, catch: Catch, file: Path | None, maildir: Path | None, imap: bool, to: Sequence[str]
 ) -> None:
     from digest.bounces import doors, take_imap, take_maildir
-    from digest.bounces.mime import from_stream
+    from digest.bounces.mime import messages
 
     hear = (catch.take, catch.faults.append, catch.watch())
     if file is not None:
-        with opened(file) as message:
-            catch.take(site.desk.take(from_stream(message), "file", to))
+        if file.is_dir():
+            raise Refused(f"{file} is a folder; for a Maildir --maildir {file}")
+        with opened(file) as opened_file:
+            for message in messages(opened_file):
+                catch.take(site.desk.take(message, "file", to))
     elif maildir is not None:
         take_maildir(site.desk, maildir, *hear)
     elif imap:
