@@ -1,9 +1,9 @@
 """SMTP through aiosmtplib, the conversation split so that the phase is always known.
 
 `sendmail()` of the library cannot tell a cut before 354 from one after the dot, and
-`send_message()` writes the letter anew; here it opens connections (greeting, TLS, password), and
-wire.py takes them over. The bytes of the letter go out as they are (CRLF, dots stuffed: RFC 5321
-4.5.2). What is relied upon of the library is pinned by tests/contracts/test_transport_contract.py.
+`send_message()` writes the letter anew; here it opens connections (opening.py), and wire.py takes
+them over. The bytes of the letter go out as they are (CRLF, dots stuffed: RFC 5321 4.5.2). What is
+relied upon of the library is pinned by tests/contracts/test_transport_contract.py.
 
 Where the relay offers PIPELINING, MAIL, RCPT and DATA go out in one write (RFC 2920). Each still
 has its own reply, and nothing of the body is written before 354 and the caller's word.
@@ -15,59 +15,22 @@ import asyncio
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Literal, cast
 
-from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
+from aiosmtplib import SMTPException, SMTPResponseException
 
 from digest.model import Letter, Outcome, OutcomeKind, Phase
 from digest.transports import BeforeBody
 from digest.transports.envelope import Unsendable, envelope
+from digest.transports.opening import Relay as Relay
+from digest.transports.opening import Timeouts as Timeouts
+from digest.transports.opening import connected, tls_context
 from digest.transports.patience import Patience
 from digest.transports.replies import bounded, enhanced, judge
 from digest.transports.wire import Reply, Wire, stuffed
 
-Security = Literal["tls", "starttls", "opportunistic", "none"]
 IDLE = 5.0  # seconds; a connection that is closed later was idle, which tells of no cap
 FAULTS = (SMTPException, OSError, EOFError, ValueError, RuntimeError)
 """What a broken or lying relay makes aiosmtplib and asyncio raise (timeouts are OSErrors)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds to wait for a relay, each step alone (RFC 5321 4.5.3.2; connecting is shorter, so
-    that a dead relay is known soon)."""
-
-    connect: float = 30.0  # TCP, greeting, EHLO, TLS, AUTH
-    command: float = 300.0  # MAIL, RCPT, RSET
-    data: float = 120.0  # DATA until 354
-    dot: float = 600.0  # the final dot until its reply
-    quit: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """The next hop. `security`: tls (from the first byte), starttls (required), opportunistic
-    (TLS where offered, certificate not checked, no password without TLS), none.
-
-    `per_connection` letters and `seconds` bound how long one connection is used.
-    """
-
-    host: str
-    port: int = 25
-    security: Security = "starttls"
-    username: str = ""
-    password: str = field(default="", repr=False)
-    lanes: int = 10
-    timeouts: Timeouts = Timeouts()
-    per_connection: int = 1000
-    seconds: float = 600.0
-    ca_file: str = ""  # certificates to trust besides the system's
-    hello: str = ""  # our name in EHLO; default: this machine's
-
-
-class Unusable(SMTPException):
-    """The relay is there but must not be used as it is."""
 
 
 class SmtpTransport:
@@ -103,18 +66,8 @@ class SmtpTransport:
     async def context(self) -> ssl.SSLContext | None:
         """The TLS settings, read once for all lanes (reading the certificates takes 20 ms)."""
         if self._context is None and self.relay.security != "none":
-            self._context = await asyncio.to_thread(_tls_context, self.relay)
+            self._context = await asyncio.to_thread(tls_context, self.relay)
         return self._context
-
-
-def _tls_context(relay: Relay) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if relay.ca_file:
-        context.load_verify_locations(relay.ca_file)
-    if relay.security == "opportunistic":  # RFC 7435: better than clear text, and no more
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class SmtpLane:
@@ -266,37 +219,8 @@ class SmtpLane:
         return reply.code == 250
 
     async def _connect(self) -> Wire:
-        relay = self._relay
-        smtp = SMTP(
-            hostname=relay.host,
-            port=relay.port,
-            local_hostname=await self._transport.hello(),
-            timeout=relay.timeouts.connect,
-            use_tls=relay.security == "tls",
-            start_tls={"starttls": True, "opportunistic": None}.get(relay.security, False),
-            tls_context=await self._transport.context(),
-        )
-        try:
-            await smtp.connect()
-            await _greet(smtp)
-            await self._log_in(smtp)
-            if not smtp.is_connected:
-                raise ConnectionError("the relay closed the connection")
-            return Wire(cast(asyncio.Transport, smtp.transport), smtp.esmtp_extensions)
-        except BaseException:
-            smtp.close()
-            raise
-
-    async def _log_in(self, smtp: SMTP) -> None:
-        relay = self._relay
-        if not relay.username:
-            return
-        if relay.security == "opportunistic" and smtp.get_transport_info("sslcontext") is None:
-            raise Unusable(
-                "the relay offers no TLS, and no password goes out in the clear; set "
-                'smtp.security = "starttls"'
-            )
-        await smtp.login(relay.username, relay.password)
+        hello, context = await self._transport.hello(), await self._transport.context()
+        return await connected(self._relay, hello, context)
 
     # -------------------------------------------------------------- the body
 
@@ -358,14 +282,3 @@ def _wanted(phase: Phase, code: int) -> bool:
     if phase is Phase.DATA:
         return code == 354
     return code == 250 or (phase is Phase.RCPT and code == 251)
-
-
-async def _greet(smtp: SMTP) -> None:
-    if not smtp.is_ehlo_or_helo_needed:
-        return
-    try:
-        await smtp.ehlo()
-    except SMTPHeloError:
-        if not smtp.is_connected:
-            raise
-        await smtp.helo()
