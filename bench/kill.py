@@ -1,7 +1,8 @@
 """Workers killed with SIGKILL at random instants and started again, against a counting server.
 
     python bench/kill.py [--letters 300] [--kills 12] [--lanes 5] [--databases sqlite,postgresql]
-        [--workers 1,3] [--seed 1]           the whole measure: --letters 10000 --kills 200
+        [--workers 1,3] [--seed 1] [--pipelining letters]
+                                             the whole measure: --letters 10000 --kills 200
 
 Prints JSON. For each kind of database and number of workers, what the server's log (written before
 its reply) and the database say when everything is done:
@@ -97,13 +98,14 @@ def counting_server(folder: Path) -> Iterator[tuple[int, Log]]:
             process.terminate()
 
 
-def site(url: str, port: int, lanes: int, ambiguous: str = "hold") -> App:
+def site(url: str, port: int, args: argparse.Namespace, ambiguous: str = "hold") -> App:
     environment = {
         "DIGEST_DATABASE__URL": url,
         "DIGEST_SITE__POSTAL_ADDRESS": "1 Example Street, Exampleton",
         "DIGEST_MAIL__FROM": "Paper Digest <digest@example.org>",
         "DIGEST_SMTP__PORT": str(port),
-        "DIGEST_SMTP__LANES": str(lanes),
+        "DIGEST_SMTP__LANES": str(args.lanes),
+        "DIGEST_SMTP__PIPELINING": args.pipelining,
         "DIGEST_DELIVERY__AMBIGUOUS": ambiguous,
         "DIGEST_SECRET_KEY": "benchmark",
     }
@@ -200,13 +202,13 @@ def measure(args: argparse.Namespace, url: str, workers: int) -> dict[str, Any]:
     """Kill, finish, count; send the unknown ones once more, count again."""
     with tempfile.TemporaryDirectory() as scratch, counting_server(Path(scratch)) as (port, log):
         Database(url).upgrade()
-        app = site(url, port, args.lanes)
+        app = site(url, port, args)
         prepare(app, args.letters)
         crew, begun = Crew(app, workers), time.monotonic()
         work_and_kill(crew, log, args.kills, args.letters, random.Random(args.seed))
         finish(crew)
         seconds, rows, had = time.monotonic() - begun, ended(app), log.versions()
-        again = site(url, port, args.lanes, "resend")
+        again = site(url, port, args, "resend")
         again.clock = held_clock(LATER)
         finish(Crew(again, 1))
         return {
@@ -287,6 +289,7 @@ def main() -> None:
     parser.add_argument("--databases", default="sqlite,postgresql")
     parser.add_argument("--workers", default="1,3")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pipelining", default="envelope")
     args = parser.parse_args()
     logging.disable(logging.WARNING)  # each killed worker is told of by the next one
     report = {}

@@ -118,7 +118,7 @@ def _word(text: str) -> str:
     return "".join(c for c in text.lower() if c.isascii() and c.isalpha()) or "learning"
 
 
-def site(folder: Path, port: int, lanes: int) -> App:
+def site(folder: Path, port: int, lanes: int, pipelining: str = "envelope") -> App:
     environment = {
         "DIGEST_DATABASE__URL": f"sqlite:///{folder / 'digest.db'}",
         "DIGEST_SITE__POSTAL_ADDRESS": "1 Example Street, Exampleton",
@@ -126,6 +126,7 @@ def site(folder: Path, port: int, lanes: int) -> App:
         "DIGEST_MAIL__BOUNCE_DOMAIN": "bounces.example.org",
         "DIGEST_SMTP__PORT": str(port),
         "DIGEST_SMTP__LANES": str(lanes),
+        "DIGEST_SMTP__PIPELINING": pipelining,
         "DIGEST_SECRET_KEY": "benchmark",
     }
     return App(load(None, environment), held_clock(NOW))

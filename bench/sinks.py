@@ -106,16 +106,21 @@ class Late(asyncio.Protocol):
         self._answer(b"220 late ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
-        data = self._tail + data
-        if self._body:
-            self._tail, self._body = data[-4:], not data.endswith(END)
-            if not self._body:
-                self._tail = b""
-                self._answer(b"250 2.0.0 queued\r\n")
-            return
-        lines = data.split(b"\r\n")
-        self._tail = lines.pop()
-        self._answer(b"".join(map(self._reply, lines)))
+        data, self._tail = self._tail + data, b""
+        replies = []
+        while data:
+            mark = END if self._body else END[:2]
+            if (end := data.find(mark)) < 0:
+                self._tail = data[-4:] if self._body else data
+                break
+            replies.append(self._done() if self._body else self._reply(data[:end]))
+            data = data[end + len(mark) :]
+        if replies:
+            self._answer(b"".join(replies))
+
+    def _done(self) -> bytes:
+        self._body = False
+        return b"250 2.0.0 queued\r\n"
 
     def _reply(self, line: bytes) -> bytes:
         verb = line[:4].upper()
@@ -127,13 +132,15 @@ class Late(asyncio.Protocol):
         self._delay.then(self._transport.write, replies)
 
 
-async def bare(port: int, letters: int, size: int, lanes: int, pipelining: bool) -> float:
+async def bare(port: int, letters: int, size: int, lanes: int, pipelining: str) -> float:
     """Letters a second of a client that does nothing but what the protocol asks for: the same
-    bytes again and again, nothing written or remembered."""
+    bytes again and again, nothing written or remembered. `pipelining` as in the settings."""
     body = b"x" * 78 + b"\r\n"
     data = body * (size // len(body)) + END[2:]
     commands = [b"MAIL FROM:<a@b.example>\r\n", b"RCPT TO:<c@d.example>\r\n", b"DATA\r\n"]
-    groups = [(b"".join(commands), 3)] if pipelining else [(line, 1) for line in commands]
+    group = b"".join(commands)
+    first = [(line, 1) for line in commands] if pipelining == "off" else [(group, 3)]
+    each = [(data + group, 4)] if pipelining == "letters" else [(data, 1), *first]
 
     async def lane(count: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -141,11 +148,10 @@ async def bare(port: int, letters: int, size: int, lanes: int, pipelining: bool)
         writer.write(b"EHLO bare\r\n")
         while (await reader.readline())[3:4] == b"-":
             pass
-        for _ in range(count):
-            for line, replies in [*groups, (data, 1)]:
-                writer.write(line)
-                for _ in range(replies):
-                    await reader.readline()
+        for said, replies in [*first, *each * (count - 1), (data, 1)]:
+            writer.write(said)
+            for _ in range(replies):
+                await reader.readline()
         writer.close()
 
     begun = time.monotonic()

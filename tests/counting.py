@@ -17,17 +17,18 @@ FORKS = get_context("forkserver")  # imports once, so that a worker starts at on
 FORKS.set_forkserver_preload(["digest.deliver", "digest.store", "digest.transports.smtp"])
 
 
-def worker(db: Database, port: int) -> BaseProcess:
+def worker(db: Database, port: int, pipelining: str = "envelope") -> BaseProcess:
     """A process that sends what is due."""
     url = db.engine.url.render_as_string(hide_password=False)
-    started = FORKS.Process(target=_send, args=(url, port), daemon=True)
+    started = FORKS.Process(target=_send, args=(url, port, pipelining), daemon=True)
     started.start()
     return started
 
 
-def _send(url: str, port: int) -> None:
+def _send(url: str, port: int, pipelining: str) -> None:
     policy = Policy(batch=20, ambiguous="hold")
-    asyncio.run(work(Database(url), to(port, lanes=LANES), policy=policy))
+    way = to(port, lanes=LANES, pipelining=pipelining)
+    asyncio.run(work(Database(url), way, policy=policy))
 
 
 def kill(started: BaseProcess) -> None:

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 CUT, HANG, PAUSE = "<cut>", "<hang>", "<pause>"
-OFFERED = ("8BITMIME", "SMTPUTF8", "DSN", "SIZE 1000000")
+PLAIN = ("8BITMIME", "SMTPUTF8", "DSN", "SIZE 1000000")
+OFFERED = (*PLAIN, "PIPELINING")  # as nearly every relay
 PROPER = {
     "connect": "220 relay ESMTP",
     "STARTTLS": "220 2.0.0 go ahead",

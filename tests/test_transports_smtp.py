@@ -11,94 +11,33 @@ import pytest
 from delivering import SHORT, letter, run
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_relay import CUT, HANG, OFFERED, PAUSE, ScriptedRelay
+from scripted_relay import CUT, HANG, PAUSE, ScriptedRelay
+from talking import (
+    ACCEPTED,
+    AT_EVERY_STEP,
+    DEFERRED,
+    ONE_BY_ONE,
+    PIPELINING,
+    REFUSED,
+    RETURNED,
+    TINY,
+    WITHDRAWN,
+    lane_to,
+    no,
+    said,
+    talk,
+    yes,
+)
 
-from digest.model import OutcomeKind, Phase
+from digest.model import Phase
 from digest.transports.envelope import Unsendable, envelope, xtext
 from digest.transports.replies import bounded, enhanced
 from digest.transports.smtp import Relay, SmtpTransport
 from digest.transports.wire import stuffed
 
-ACCEPTED, DEFERRED, REFUSED = OutcomeKind.ACCEPTED, OutcomeKind.DEFERRED, OutcomeKind.REFUSED
-RETURNED, UNKNOWN, WITHDRAWN = OutcomeKind.RETURNED, OutcomeKind.UNKNOWN, OutcomeKind.WITHDRAWN
-TINY = replace(SHORT, connect=0.2, command=0.2, data=0.2, dot=0.2)
 
-
-async def yes() -> bool:
-    return True
-
-
-async def no() -> bool:
-    return False
-
-
-def lane_to(relay: ScriptedRelay, **options):
-    given = {"security": "none", "timeouts": SHORT, "hello": "test"} | options
-    return SmtpTransport(Relay("127.0.0.1", relay.port, **given)).lane()
-
-
-def talk(script=None, letters=None, before=yes, relay_options=None, **options):
-    """Send letters over one lane: (outcomes, the relay)."""
-
-    async def go():
-        async with ScriptedRelay(script, **(relay_options or {})) as relay:
-            lane = lane_to(relay, **options)
-            outcomes = [await lane.send(one, before) for one in letters or [letter()]]
-            await lane.close()
-            return outcomes, relay
-
-    return run(go())
-
-
-def said(outcome):
-    return outcome.kind, outcome.phase, outcome.code, outcome.enhanced
-
-
-PIPELINING = {"offered": (*OFFERED, "PIPELINING")}
-
-
-@pytest.mark.parametrize("offers", [None, PIPELINING], ids=["one by one", "in one write"])
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        ({}, (ACCEPTED, Phase.DOT, 250, "2.0.0")),
-        ({"connect": "421 4.3.2 busy"}, (RETURNED, Phase.CONNECT, 421, "4.3.2")),
-        ({"connect": "554 5.7.1 go away"}, (RETURNED, Phase.CONNECT, 554, "5.7.1")),
-        ({"connect": CUT}, (RETURNED, Phase.CONNECT, None, None)),
-        ({"connect": HANG}, (RETURNED, Phase.CONNECT, None, None)),
-        ({"connect": "nonsense"}, (RETURNED, Phase.CONNECT, None, None)),
-        ({"EHLO": "421 4.3.2 busy"}, (RETURNED, Phase.CONNECT, 421, "4.3.2")),
-        ({"EHLO": "502 what?"}, (ACCEPTED, Phase.DOT, 250, "2.0.0")),
-        ({"EHLO": CUT}, (RETURNED, Phase.CONNECT, None, None)),
-        ({"MAIL": "451 4.3.0 later"}, (DEFERRED, Phase.MAIL, 451, "4.3.0")),
-        ({"MAIL": "550 5.7.1 not you"}, (REFUSED, Phase.MAIL, 550, "5.7.1")),
-        ({"MAIL": "530 5.7.0 log in"}, (RETURNED, Phase.MAIL, 530, "5.7.0")),
-        ({"MAIL": CUT}, (RETURNED, Phase.MAIL, None, None)),
-        ({"RCPT": "251 2.1.5 moved, will forward"}, (ACCEPTED, Phase.DOT, 250, "2.0.0")),
-        ({"RCPT": "450 4.2.0 later"}, (DEFERRED, Phase.RCPT, 450, "4.2.0")),
-        ({"RCPT": "550 5.1.1 nobody"}, (REFUSED, Phase.RCPT, 550, "5.1.1")),
-        ({"RCPT": "550-5.1.1 no\n550 5.1.1 body"}, (REFUSED, Phase.RCPT, 550, "5.1.1")),
-        ({"RCPT": "550 nobody"}, (REFUSED, Phase.RCPT, 550, None)),
-        ({"RCPT": "421 4.7.0 too many"}, (RETURNED, Phase.RCPT, 421, "4.7.0")),
-        ({"RCPT": CUT}, (RETURNED, Phase.RCPT, None, None)),
-        ({"RCPT": HANG}, (RETURNED, Phase.RCPT, None, None)),
-        ({"RCPT": "nonsense"}, (RETURNED, Phase.RCPT, None, None)),
-        ({"DATA": "451 4.3.0 later"}, (DEFERRED, Phase.DATA, 451, "4.3.0")),
-        ({"DATA": "554 5.5.1 no"}, (REFUSED, Phase.DATA, 554, "5.5.1")),
-        ({"DATA": "250 what?"}, (RETURNED, Phase.DATA, 250, None)),
-        ({"DATA": CUT}, (RETURNED, Phase.DATA, None, None)),
-        ({"DATA": HANG}, (RETURNED, Phase.DATA, None, None)),
-        ({"body": CUT}, (UNKNOWN, Phase.BODY, None, None)),
-        ({"dot": CUT}, (UNKNOWN, Phase.BODY, None, None)),
-        ({"dot": HANG}, (UNKNOWN, Phase.BODY, None, None)),
-        ({"dot": "nonsense"}, (UNKNOWN, Phase.BODY, None, None)),
-        ({"dot": "354 what?"}, (UNKNOWN, Phase.DOT, 354, None)),
-        ({"dot": "451 4.6.0 later"}, (DEFERRED, Phase.DOT, 451, "4.6.0")),
-        ({"dot": "552 5.3.4 too big"}, (REFUSED, Phase.DOT, 552, "5.3.4")),
-        ({"dot": "421 4.3.2 closing"}, (RETURNED, Phase.DOT, 421, "4.3.2")),
-        ({"dot": "550 2.0.0 lies"}, (REFUSED, Phase.DOT, 550, None)),
-    ],
-)
+@pytest.mark.parametrize("offers", [ONE_BY_ONE, PIPELINING], ids=["one by one", "in one write"])
+@pytest.mark.parametrize(("script", "expected"), AT_EVERY_STEP)
 def test_every_answer_at_every_step_has_its_outcome(script, expected, offers):
     [outcome], _ = talk(dict(script), timeouts=TINY, relay_options=offers)
     assert expected == said(outcome)
@@ -121,7 +60,7 @@ def test_a_lane_whose_person_left_cuts_before_a_single_byte():
 
 
 def test_after_a_refusal_the_envelope_is_reset_and_the_connection_kept():
-    outcomes, relay = talk({"RCPT": ["550 5.1.1 no"]}, [letter(), letter()])
+    outcomes, relay = talk({"RCPT": ["550 5.1.1 no"]}, [letter()] * 2, relay_options=ONE_BY_ONE)
     assert [o.kind for o in outcomes] == [REFUSED, ACCEPTED]
     assert [command.split()[0] for command in relay.commands] == [
         "EHLO",
@@ -147,13 +86,13 @@ def test_where_it_is_offered_the_envelope_goes_out_in_one_write():
 
     async def patient(reader, writer):
         writer.write(b"220 hello\r\n")
-        for heard, said in (
+        for heard, answer in (
             (b"EHLO test\r\n", b"250-relay\r\n250 PIPELINING\r\n"),
             (b"DATA\r\n", b"250 ok\r\n250 ok\r\n354 go ahead\r\n"),
             (b"\r\n.\r\n", b"250 2.0.0 queued\r\n"),
         ):
             await reader.readuntil(heard)
-            writer.write(said)
+            writer.write(answer)
         writer.close()
 
     async def go():
@@ -208,7 +147,8 @@ def test_a_person_who_left_gets_no_body_from_a_group_either():
 
 
 def test_a_failed_reset_opens_a_new_connection():
-    outcomes, relay = talk({"RCPT": ["550 5.1.1 no"], "RSET": "500 what?"}, [letter()] * 2)
+    script = {"RCPT": ["550 5.1.1 no"], "RSET": "500 what?"}
+    outcomes, relay = talk(script, [letter()] * 2, relay_options=ONE_BY_ONE)
     assert ([o.kind for o in outcomes], relay.connections) == ([REFUSED, ACCEPTED], 2)
 
 

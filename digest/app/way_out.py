@@ -59,6 +59,7 @@ def _relay(smtp: SmtpSettings, password: str) -> Relay:
         password=password,
         lanes=smtp.lanes,
         per_connection=smtp.per_connection,
+        pipelining=smtp.pipelining,
         ca_file=smtp.ca_file,
         hello=smtp.hello,
     )

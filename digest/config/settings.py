@@ -111,6 +111,7 @@ class MailSettings(_Section):
 
 
 Security = Literal["tls", "starttls", "opportunistic", "none"]
+Pipelining = Literal["letters", "envelope", "off"]
 IN_THE_CLEAR = (
     'security = "none" is only for a relay on loopback; use "starttls" or "tls", '
     "or say allow_plaintext = true"
@@ -138,6 +139,7 @@ class RelaySettings(_Section):
     lanes: int | None = Field(default=None, ge=1, le=500)
     per_minute: int | None = Field(default=None, ge=0)
     per_connection: int | None = Field(default=None, ge=1)
+    pipelining: Pipelining | None = None
     allow_plaintext: bool | None = None
     ca_file: str | None = None
     weight: int = Field(default=1, ge=0, le=1000)
@@ -158,6 +160,7 @@ class SmtpSettings(_Section):
     lanes: int = Field(default=10, ge=1, le=500)
     per_minute: int = Field(default=0, ge=0)  # letters to one relay; 0: no limit
     per_connection: int = Field(default=1000, ge=1)  # letters
+    pipelining: Pipelining = "envelope"  # what goes out in one write where it is offered
     allow_plaintext: bool = False
     ca_file: str = ""  # certificates to trust besides the system's
     hello: str = Field(default="", pattern=r"^[A-Za-z0-9.:\[\]-]*$")  # our name in EHLO

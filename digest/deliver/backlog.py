@@ -72,6 +72,21 @@ class Backlog:
             await self._news()
         return None
 
+    def after(self, name: str) -> tuple[str, Due] | None:
+        """A letter, if one is ready, to follow a letter of domain `name` on its lane, and its
+        domain. One of the same domain takes the other's turn over: say `done` once for both. None
+        behind a slow domain, where it would wait longer than for another lane."""
+        state = self._domains.of(name)
+        if self._closed or state.slow:
+            return None
+        state.active -= 1
+        found = self._next(self._clock())
+        if found is None or found[0] != name:
+            state.active += 1
+        if found is not None:
+            self._room.set()
+        return found
+
     def _next(self, at: float) -> tuple[str, Due] | None:
         for name in self._aside:
             if (state := self._domains.of(name)).wait(at) <= 0.0:

@@ -1,4 +1,9 @@
-"""What a lane of the worker does: one letter after another, each until a relay has answered."""
+"""What a lane of the worker does: one letter after another, each until a relay has answered.
+
+Where a transport's lane can make use of it, the next letter is chosen and written while the one
+before it waits for its body mark, so that its envelope can go out with that body. It is a letter
+in hand like any other: its own body waits for its own mark, after the outcome of the one before.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from digest.deliver.backlog import Backlog
 from digest.deliver.decide import raised, unheard
@@ -16,6 +22,7 @@ from digest.deliver.routes import Route, Routes
 from digest.errors import DigestError
 from digest.model import Letter, Outcome, OutcomeKind
 from digest.text.discreet import discreet
+from digest.transports import Lane
 
 log = logging.getLogger("digest.deliver")
 
@@ -23,8 +30,21 @@ Letters = Callable[[Due], Letter]
 """Writes a letter out; the same bytes for the same Due. What it raises costs only that letter."""
 
 
-class Lanes:
-    """All lanes of a run share one. `over`: the run ends early."""
+@dataclass(slots=True)
+class Turn:
+    """A letter whose turn with its domain has begun. `route` and `lane`: where its envelope may
+    be already."""
+
+    domain: str
+    due: Due
+    letter: Letter | None = None
+    route: Route | None = None
+    lane: Lane | None = None
+
+
+class Sender:
+    """One lane. `over`: the run ends early. `abreast`: how many lanes may look ahead at once; if
+    all that were answered together did, they would go on together, and wait together."""
 
     def __init__(
         self,
@@ -34,65 +54,88 @@ class Lanes:
         recorder: Recorder,
         letters: Letters,
         over: Callable[[], bool],
+        abreast: asyncio.Semaphore,
     ) -> None:
         self._routes, self._backlog, self._hand = routes, backlog, hand
         self._recorder, self._letters, self._over = recorder, letters, over
+        self._abreast = abreast
+        self._next: Turn | None = None
 
-    async def lane(self) -> None:
+    async def run(self) -> None:
         """Letters, until the backlog is closed."""
-        while (found := await self._backlog.take()) is not None:
-            domain, due = found
-            try:
-                await self._one(domain, due)
-            finally:
-                self._backlog.done(domain)
+        try:
+            while (turn := await self._take()) is not None:
+                try:
+                    await self._one(turn)
+                finally:
+                    if self._next is None or self._next.domain != turn.domain:
+                        self._backlog.done(turn.domain)  # else its turn goes on
+        finally:
+            if self._next is not None:
+                self._backlog.done(self._next.domain)
 
-    async def _one(self, domain: str, due: Due) -> None:
+    async def _take(self) -> Turn | None:
+        if (turn := self._next) is not None:
+            self._next = None
+            return turn
+        found = await self._backlog.take()
+        return None if found is None else Turn(*found)
+
+    async def _one(self, turn: Turn) -> None:
         """One letter, until it has an outcome or the run is over. A relay that could not even be
         asked leaves it to the others."""
-        if self._over() or (letter := self._write(due)) is None:
+        if self._over() or not self._written(turn):
             return
-        while (route := await self._route()) is not None:
-            outcome = await self._send(route, domain, letter, due)
+        while (route := await self._route(turn)) is not None:
+            outcome = await self._send(route, turn)
             if outcome is not None and not unheard(outcome):
-                self._decided(due, outcome, route)
+                self._decided(turn.due, outcome, route)
                 return
 
-    async def _route(self) -> Route | None:
+    async def _route(self, turn: Turn) -> Route | None:
         """The relay for this letter, as soon as one may have it. None: the run is over, the
         letter stays in hand."""
+        bound, turn.route = turn.route, None
         while not self._over():
             at = time.monotonic()
+            if bound is not None and bound.usable(at):
+                bound.served += 1
+                return bound
+            bound = None
             if (route := self._routes.choose(at)) is not None:
                 return route
             await asyncio.sleep(min(self._routes.wait(at), 1.0))
         return None
 
-    def _write(self, due: Due) -> Letter | None:
-        """The letter, or None where it cannot be rendered: that one fails, named."""
-        try:
-            return self._letters(due)
-        except Exception as error:
-            outcome = self._hand.failed(due, error)
-            log.error("letter %d cannot be written: %s", due.key, discreet(outcome.text))
-            return None
+    def _written(self, turn: Turn) -> bool:
+        """False where the letter cannot be rendered: that one fails, named."""
+        if turn.letter is None:
+            try:
+                turn.letter = self._letters(turn.due)
+            except Exception as error:
+                outcome = self._hand.failed(turn.due, error)
+                log.error("letter %d cannot be written: %s", turn.due.key, discreet(outcome.text))
+        return turn.letter is not None
 
-    async def _send(self, route: Route, domain: str, letter: Letter, due: Due) -> Outcome | None:
+    async def _send(self, route: Route, turn: Turn) -> Outcome | None:
         """What the relay says; None where the database broke before the body."""
-        began = time.monotonic()
-        era, lane = route.state.begin(began), route.lane()
+        assert turn.letter is not None
+        began, due = time.monotonic(), turn.due
+        era, lane = route.state.begin(began), route.lane(turn.lane)
 
-        async def before_body() -> bool:
+        async def before_body() -> bool | Letter:
             if self._over():
                 return False
-            if await self._recorder.may_go(due.key, due.token, route.name):
-                self._hand.bodies[due.key, due.token] = route.name
-                return True
-            return False
+            if not getattr(lane, "ahead", False):
+                return await self._may_go(route, due)
+            async with self._abreast:
+                following = self._follow(route, lane, turn.domain)
+                go = await self._may_go(route, due)
+                return (following or True) if go else False
 
         outcome = None
         try:
-            outcome = await lane.send(letter, before_body)
+            outcome = await lane.send(turn.letter, before_body)
         except DigestError:
             pass  # the database, in before_body: the run ends, the lease decides
         except Exception as error:  # a transport's own fault must not stop the queue for ever
@@ -102,10 +145,30 @@ class Lanes:
             route.state.left()
             route.idle.append(lane)
         if outcome is not None:
-            self._heard(route, domain, outcome, began, era)
+            self._heard(route, turn.domain, outcome, began, era)
         if (spare := route.surplus()) is not None:
             await spare.close()
         return outcome
+
+    async def _may_go(self, route: Route, due: Due) -> bool:
+        """Mark the body, if it still may go."""
+        go = await self._recorder.may_go(due.key, due.token, route.name)
+        if go:
+            self._hand.bodies[due.key, due.token] = route.name
+        return go
+
+    def _follow(self, route: Route, lane: Lane, domain: str) -> Letter | None:
+        """The letter that this lane has next, where one is ready that may go this way."""
+        if not self._routes.again(route, time.monotonic()):
+            return None
+        if (found := self._backlog.after(domain)) is None:
+            return None
+        turn = Turn(*found, route=route, lane=lane)
+        if self._written(turn):
+            self._next = turn
+        elif turn.domain != domain:
+            self._backlog.done(turn.domain)
+        return turn.letter
 
     def _heard(self, route: Route, domain: str, outcome: Outcome, began: float, era: int) -> None:
         at = time.monotonic()

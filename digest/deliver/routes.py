@@ -30,8 +30,11 @@ class Route:
     told: str = ""  # what the log said of it last
     idle: list[Lane] = field(default_factory=list)
 
-    def lane(self) -> Lane:
-        """The lane that was used last, or a new one."""
+    def lane(self, wanted: Lane | None = None) -> Lane:
+        """The wanted lane if it is idle, else the one that was used last, or a new one."""
+        if wanted in self.idle:
+            self.idle.remove(wanted)
+            return wanted
         return self.idle.pop() if self.idle else self.transport.lane()
 
     def surplus(self) -> Lane | None:
@@ -92,13 +95,28 @@ class Routes:
         for route in self.routes:
             if route.state.tripped:
                 self._revive(route, at)
-        ready = [route for route in self.routes if route.usable(at) and not route.state.tripped]
-        if any(route.weight and route.well for route in self.routes):
-            ready = [route for route in ready if route.weight]
-        found = min(ready, key=lambda route: route.load, default=None)
+        found = self._idlest(at)
         if found is not None:
             found.served += 1
         return found
+
+    def _idlest(self, at: float) -> Route | None:
+        ready = [route for route in self.routes if route.usable(at) and not route.state.tripped]
+        if any(route.weight and route.well for route in self.routes):
+            ready = [route for route in ready if route.weight]
+        return min(ready, key=lambda route: route.load, default=None)
+
+    def again(self, route: Route, at: float) -> bool:
+        """True where the letter after one that this relay has in hand would be given to it, too.
+        Not with a relay in doubt or one that is to have so many a minute: there letters start one
+        by one."""
+        if not route.well or route.state.per_minute:
+            return False
+        route.state.active -= 1  # as if that one had ended
+        found = self._idlest(at) if len(self.routes) > 1 else route
+        usable = found is route and route.usable(at)
+        route.state.active += 1
+        return usable
 
     def wait(self, at: float) -> float:
         """Seconds until it is worth to ask again."""

@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from digest.deliver.backlog import Backlog
 from digest.deliver.decide import Jitter
 from digest.deliver.desk import Desk, Due
 from digest.deliver.hand import Hand
-from digest.deliver.lanes import Lanes
 from digest.deliver.lanes import Letters as Letters
+from digest.deliver.lanes import Sender
 from digest.deliver.policy import Policy
 from digest.deliver.recorder import Recorder
 from digest.deliver.routes import Routes
@@ -28,6 +29,7 @@ from digest.transports import Transport
 
 log = logging.getLogger("digest.deliver")
 POLL = 0.05  # seconds between looks at the stop flag
+ABREAST = 8  # lanes that look ahead to their next letter at once
 AGAIN = 2.0  # seconds between claims while the last letters are on their way
 
 Progress = Callable[[Mapping[str, int]], None]
@@ -90,7 +92,8 @@ class _Run:
         self._recorder = Recorder(desk.db, desk.now, self._written)
         self._backlog = Backlog(routes.domains, desk.policy.batch, time.monotonic)
         self._hand = hand = Hand(desk, self._recorder, jitter)
-        self._sender = Lanes(routes, self._backlog, hand, self._recorder, letters, self._over)
+        given = (routes, self._backlog, hand, self._recorder, letters, self._over)
+        self._sender = partial(Sender, *given, asyncio.Semaphore(ABREAST))
         self._counts: Counter[str] = Counter()
         self._lanes: list[asyncio.Task[None]] = []
         self._why = ""  # the run ends early
@@ -111,7 +114,7 @@ class _Run:
         try:
             async with asyncio.TaskGroup() as group:
                 count = self._routes.lanes
-                self._lanes = [group.create_task(self._sender.lane()) for _ in range(count)]
+                self._lanes = [group.create_task(self._sender().run()) for _ in range(count)]
                 others = (self._watch(), self._keep(), self._shed())
                 watches = [group.create_task(watch) for watch in others]
                 await self._feed()

@@ -14,12 +14,17 @@ from typing import Protocol
 
 from digest.model import Letter, Outcome
 
-BeforeBody = Callable[[], Awaitable[bool]]
-"""Commit that the body is about to go out. False: consent is gone, nothing may go out."""
+BeforeBody = Callable[[], Awaitable[bool | Letter]]
+"""Commit that the body is about to go out. False: consent is gone, nothing may go out. True, or a
+letter: go. The letter is the one that this lane will be given next, and is named only to a lane
+that can make use of it (see `Lane`)."""
 
 
 class Lane(Protocol):
-    """One conversation with the next hop, reused for many letters, one at a time."""
+    """One conversation with the next hop, reused for many letters, one at a time.
+
+    A lane may have a property `ahead`: True while it could send the envelope of its next letter
+    together with the body of this one. It must cope with being given another letter after all."""
 
     async def send(self, letter: Letter, before_body: BeforeBody) -> Outcome:
         """Send one letter. If `before_body` says False the lane cuts without a body and answers

@@ -12,6 +12,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPHeloError
 from digest.transports.wire import Wire
 
 Security = Literal["tls", "starttls", "opportunistic", "none"]
+Pipelining = Literal["letters", "envelope", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,9 @@ class Relay:
     """The next hop. `security`: tls (from the first byte), starttls (required), opportunistic
     (TLS where offered, certificate not checked, no password without TLS), none.
 
-    `per_connection` letters and `seconds` bound how long one connection is used.
+    `per_connection` letters and `seconds` bound how long one connection is used. `pipelining`,
+    where the relay offers it: "envelope" (its three commands in one write), "letters" (and with
+    the body of the letter before), "off" (one command at a time).
     """
 
     host: str
@@ -45,6 +48,7 @@ class Relay:
     seconds: float = 600.0
     ca_file: str = ""  # certificates to trust besides the system's
     hello: str = ""  # our name in EHLO; default: this machine's
+    pipelining: Pipelining = "envelope"
 
 
 class Unusable(SMTPException):
@@ -79,7 +83,9 @@ async def connected(relay: Relay, hello: str, context: ssl.SSLContext | None) ->
         await _log_in(smtp, relay)
         if not smtp.is_connected:
             raise ConnectionError("the relay closed the connection")
-        return Wire(cast(asyncio.Transport, smtp.transport), smtp.esmtp_extensions)
+        wire = Wire(cast(asyncio.Transport, smtp.transport), smtp.esmtp_extensions)
+        wire.pipelining &= relay.pipelining != "off"
+        return wire
     except BaseException:
         smtp.close()
         raise

@@ -5,8 +5,9 @@
 them over. The bytes of the letter go out as they are (CRLF, dots stuffed: RFC 5321 4.5.2). What is
 relied upon of the library is pinned by tests/contracts/test_transport_contract.py.
 
-Where the relay offers PIPELINING, MAIL, RCPT and DATA go out in one write (RFC 2920). Each still
-has its own reply, and nothing of the body is written before 354 and the caller's word.
+Where the relay offers PIPELINING, MAIL, RCPT and DATA go out in one write (RFC 2920), and where the
+caller names the next letter, with the body of the one before: one wait a letter. Each still has
+its own reply, and nothing of a body is written before its 354 and the caller's word.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from aiosmtplib import SMTPException, SMTPResponseException
 
 from digest.model import Letter, Outcome, OutcomeKind, Phase
 from digest.transports import BeforeBody
+from digest.transports.ahead import Ahead
 from digest.transports.envelope import Unsendable, envelope
 from digest.transports.opening import Relay as Relay
 from digest.transports.opening import Timeouts as Timeouts
@@ -28,13 +30,15 @@ from digest.transports.patience import Patience
 from digest.transports.replies import bounded, enhanced, judge
 from digest.transports.wire import Reply, Wire, stuffed
 
+TRIAL = 30.0  # seconds that the first envelope sent ahead may wait for each reply
 IDLE = 5.0  # seconds; a connection that is closed later was idle, which tells of no cap
 FAULTS = (SMTPException, OSError, EOFError, ValueError, RuntimeError)
 """What a broken or lying relay makes aiosmtplib and asyncio raise (timeouts are OSErrors)."""
 
 
 class SmtpTransport:
-    """Lanes to one relay. They share what is learnt of it: its cap of letters a connection."""
+    """Lanes to one relay. They share what is learnt of it: its cap of letters a connection, and
+    whether it takes an envelope with the body before it."""
 
     name = "smtp"
 
@@ -42,6 +46,7 @@ class SmtpTransport:
         self.relay = relay
         self.lanes = relay.lanes
         self.cap = relay.per_connection
+        self.ahead = Ahead(relay.host, relay.pipelining == "letters")
         self._silent_at = 0
         self._hello: str | None = relay.hello or None
         self._context: ssl.SSLContext | None = None
@@ -83,22 +88,34 @@ class SmtpLane:
         self._answered_at = 0.0
         self._dirty = False  # the relay may hold a half-made envelope
         self._patience = Patience(self._give_up)
-        self._unsent = False  # when we gave up, our own buffer still held something
+        self._unsent = 0  # bytes that our own buffer still held when we gave up
+        self._ahead: Letter | None = None  # its envelope went out with the last body
+
+    @property
+    def ahead(self) -> bool:
+        """True where the next letter's envelope may go out with this one's body."""
+        wire = self._wire
+        if wire is None or not (wire.pipelining and self._transport.ahead.possible):
+            return False
+        return self._lasts(self._letters + 1)
 
     async def send(self, letter: Letter, before_body: BeforeBody) -> Outcome:
         try:
             early = await self._to_354(letter)
             if early is not None:
                 return early
-            if not await before_body():
+            go = await before_body()
+            if not go:
                 self._cut()
                 return Outcome(OutcomeKind.WITHDRAWN, Phase.DATA)
-            return await self._body(letter)
+            return await self._body(letter, None if go is True else go)
         except BaseException:
             self._cut()
             raise
 
     async def close(self) -> None:
+        if self._ahead is not None:
+            self._cut()  # the relay may wait for a body, and would take QUIT for one
         self._patience.end()
         wire, self._wire = self._wire, None
         if wire is None:
@@ -114,13 +131,30 @@ class SmtpLane:
 
     async def _to_354(self, letter: Letter) -> Outcome | None:
         """The conversation up to "354 go ahead": None, or how it ended before that."""
+        if self._ahead is letter and self._wire is not None:
+            outcome = await self._went_ahead(self._wire)
+            if self._transport.ahead.envelope(outcome):
+                self._ahead = None
+                return outcome
+        if self._ahead is not None:
+            self._cut()  # an envelope that is not this letter's
+        return await self._asked(letter)
+
+    async def _went_ahead(self, wire: Wire) -> Outcome | None:
+        """The replies to an envelope that is out already."""
+        try:
+            return await self._grouped(wire)
+        except FAULTS as error:
+            return self._lost(error)
+
+    async def _asked(self, letter: Letter) -> Outcome | None:
         self._phase = Phase.CONNECT
         try:
             wire = await self._ready()
             mail, rcpt = envelope(letter, wire.offered)
             self._phase, self._dirty = Phase.MAIL, True
             if wire.pipelining:
-                wire.say(b"%b\r\n%b\r\nDATA\r\n" % (mail, rcpt), 3)
+                wire.say(GROUP % (mail, rcpt), len(STEPS))
                 return await self._grouped(wire)
             return await self._one_by_one(wire, (mail, rcpt, b"DATA"))
         except Unsendable as error:
@@ -170,6 +204,8 @@ class SmtpLane:
 
     def _seconds(self, phase: Phase) -> float:
         waits = self._relay.timeouts
+        if self._ahead is not None and self._transport.ahead.trying:
+            return min(TRIAL, waits.command)  # some relays drop what follows a body
         return waits.data if phase is Phase.DATA else waits.command
 
     async def _ask(self, wire: Wire, data: bytes, seconds: float) -> Reply:
@@ -185,7 +221,7 @@ class SmtpLane:
     def _give_up(self) -> None:
         """The relay took too long: what is awaited ends with the connection."""
         if self._wire is not None:
-            self._unsent = self._wire.unwritten > 0
+            self._unsent = self._wire.unwritten
             self._wire.abort()
 
     async def _ready(self) -> Wire:
@@ -194,7 +230,7 @@ class SmtpLane:
             return self._wire
         await self.close()
         self._wire = await self._connect()
-        self._letters, self._dirty, self._unsent = 0, False, False
+        self._letters, self._dirty, self._unsent = 0, False, 0
         self._patience.lost = False
         self._opened = asyncio.get_running_loop().time()
         return self._wire
@@ -205,10 +241,12 @@ class SmtpLane:
             if now - self._answered_at < IDLE:
                 self._transport.closed_in_silence(self._letters)
             return False
-        age = now - self._opened
-        if self._letters >= self._transport.cap or age > self._relay.seconds:
-            return False
-        return not self._dirty or await self._reset(wire)
+        return self._lasts(self._letters) and (not self._dirty or await self._reset(wire))
+
+    def _lasts(self, letters: int) -> bool:
+        """True where the connection may take one more after so many."""
+        age = asyncio.get_running_loop().time() - self._opened
+        return letters < self._transport.cap and age <= self._relay.seconds
 
     async def _reset(self, wire: Wire) -> bool:
         try:
@@ -224,19 +262,43 @@ class SmtpLane:
 
     # -------------------------------------------------------------- the body
 
-    async def _body(self, letter: Letter) -> Outcome:
+    async def _body(self, letter: Letter, following: Letter | None) -> Outcome:
         """The body and the reply to its final dot. Once that dot may be out, silence is unknown."""
         wire = self._wire
         if wire is None or not wire.open:
             return self._lost(ConnectionError("closed before the body"))
-        data = letter.raw + b".\r\n" if letter.stuffed else stuffed(letter.raw)
+        group, ahead = self._goes_ahead(wire, following), self._transport.ahead
+        outcome = await self._dot(wire, letter, group)
+        if group:
+            outcome = ahead.body(outcome)
+            if not (ahead.possible or ahead.trying):
+                self._cut()
+        return outcome
+
+    def _goes_ahead(self, wire: Wire, following: Letter | None) -> bytes:
+        """The next letter's envelope, if it goes out with this one's body."""
+        if following is None or not self.ahead:
+            return b""
         try:
-            reply = await self._ask(wire, data, self._relay.timeouts.dot)
+            group = GROUP % envelope(following, wire.offered)
+        except Unsendable:
+            return b""  # it is told when that letter's turn has come
+        self._ahead = following
+        self._transport.ahead.begin()
+        return group
+
+    async def _dot(self, wire: Wire, letter: Letter, group: bytes) -> Outcome:
+        body = (letter.raw, b".\r\n") if letter.stuffed else (stuffed(letter.raw),)
+        replies = 1 + len(STEPS) if group else 1
+        try:
+            with self._patience.of(self._relay.timeouts.dot):
+                wire.say(b"".join((*body, group)), replies)
+                reply = await wire.reply()
         except FAULTS as error:
             self._cut()
-            kind = OutcomeKind.RETURNED if self._unsent else OutcomeKind.UNKNOWN
+            kind = OutcomeKind.RETURNED if self._unsent > len(group) else OutcomeKind.UNKNOWN
             return Outcome(kind, Phase.BODY, None, None, self._words(error))
-        self._phase, self._dirty = Phase.DOT, False
+        self._phase, self._dirty = Phase.DOT, bool(group)
         self._letters += 1
         return self._answered(reply)
 
@@ -270,12 +332,16 @@ class SmtpLane:
         """End the connection at once. Bytes that wait to be written are dropped: a graceful
         close would still send them, after we have called their fate."""
         self._patience.end()
+        if self._ahead is not None:
+            self._ahead = None
+            self._transport.ahead.dropped()
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.abort()
 
 
 STEPS = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+GROUP = b"%b\r\n%b\r\nDATA\r\n"
 
 
 def _wanted(phase: Phase, code: int) -> bool:

@@ -13,11 +13,11 @@ from delivering import Policy, readers, rows, to, work
 from digest.model import DeliveryState
 
 
-async def kill_and_restart(db, kills: int, workers: int, dice: random.Random) -> Counting:
+async def kill_and_restart(db, kills, workers, dice: random.Random, pipelining) -> Counting:
     """Start workers and kill them after some more letters, so often; then let one finish."""
     async with Counting() as relay:
         for _ in range(kills):
-            running = [worker(db, relay.port) for _ in range(workers)]
+            running = [worker(db, relay.port, pipelining) for _ in range(workers)]
             enough = len(relay.bodies) + dice.randint(3, 30)
             while len(relay.bodies) < enough and any(w.is_alive() for w in running):
                 await asyncio.sleep(0.001)
@@ -27,10 +27,11 @@ async def kill_and_restart(db, kills: int, workers: int, dice: random.Random) ->
         return relay
 
 
-def check(db, kills: int, workers: int) -> None:
+def check(db, kills: int, workers: int, pipelining: str = "envelope") -> None:
     people = 150
     readers(db, *(f"r{n}@example.org" for n in range(people)))
-    relay = asyncio.run(kill_and_restart(db, kills, workers, random.Random(kills)))
+    dice = random.Random(kills)
+    relay = asyncio.run(kill_and_restart(db, kills, workers, dice, pipelining))
     found = rows(db)
     states = Counter(row.state for row in found.values())
     accepted = relay.accepted()
@@ -47,6 +48,10 @@ def check(db, kills: int, workers: int) -> None:
 
 def test_a_worker_killed_again_and_again_loses_and_doubles_nothing(sqlite):
     check(sqlite, kills=6, workers=1)
+
+
+def test_nor_does_one_whose_envelopes_go_ahead(sqlite):
+    check(sqlite, kills=5, workers=1, pipelining="letters")
 
 
 def test_two_workers_killed_again_and_again_lose_and_double_nothing(db):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from certificates import certificate
 from delivering import NOW, SHORT, letter, readers, row, work
-from scripted_relay import CUT, HANG, OFFERED, PAUSE, ScriptedRelay
+from scripted_relay import CUT, HANG, PAUSE, PLAIN, ScriptedRelay
 
 from digest.deliver import Policy, RelayState, Route, Routes
 from digest.model import DeliveryState
@@ -134,7 +134,7 @@ TABLE = {
 def settled(db, case: Case, folder, more: tuple[str, ...]) -> Routes:
     """One letter's run against a relay that does this, and offers more."""
     says, options = deepcopy(case.says), dict(case.relay_options)
-    options["offered"] = options.get("offered", OFFERED) + more
+    options["offered"] = options.get("offered", PLAIN) + more
     listen, wanted = says.pop("listen", True), case.hop.get("security")
     if wanted and "STARTTLS" not in case.words:
         context = certificate(folder, **says.pop("certificate", {}))
