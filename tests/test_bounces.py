@@ -199,6 +199,18 @@ def test_an_address_that_an_operator_trusts_again_begins_anew(sqlite: Database) 
     assert [one.told.weight for one in kept(sqlite)] == [Weight.SOFT, *[Weight.FORGIVEN] * 3]
 
 
+@pytest.mark.parametrize("status", ["5.1.1", "5.2.2"])
+def test_what_was_forgiven_is_not_held_against_an_address_by_a_second_report(
+    db: Database, status: str
+) -> None:
+    letter = sent(db)
+    take(db, bounce(letter))
+    with db.writing() as tx:
+        people.unsuppress(tx, letter.to)
+    [told] = take(db, bounce(letter, status, "550 once more, by another door")).parts
+    assert (told.weight, suppressed(db)) == (Weight.FORGIVEN, None)
+
+
 def test_a_failure_where_a_letter_was_forwarded_counts_and_marks_nothing(sqlite: Database) -> None:
     letter = sent(sqlite)
     raw = dsn(letter.verp, failed("ada@elsewhere.example", "5.1.1", "550 no"), letter.headers)
@@ -336,6 +348,18 @@ def test_who_says_that_it_is_no_spam_stays(sqlite: Database) -> None:
     letter = sent(sqlite)
     take(sqlite, complaint(letter, "not-spam"))
     assert person(sqlite, letter).state is SubscriberState.ACTIVE
+
+
+def test_a_second_complaint_about_one_letter_ends_no_new_subscription(db: Database) -> None:
+    letter = sent(db)
+    take(db, complaint(letter))
+    with db.writing() as tx:
+        people.unsuppress(tx, letter.to)
+        people.request_again(tx, letter.person.key, NOW)
+        people.confirm(tx, letter.person.key, NOW, NOW)
+    again = complaint(letter).replace(b"Feedback-Type: abuse", b"Feedback-Type: fraud")
+    assert effects(take(db, again)) == [Effect.NONE]
+    assert (person(db, letter).state, suppressed(db)) == (SubscriberState.ACTIVE, None)
 
 
 def test_who_left_before_complaining_keeps_the_first_reason(sqlite: Database) -> None:

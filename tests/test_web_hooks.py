@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -27,6 +28,7 @@ from digest.bounces.signatures import from_sns
 from digest.errors import SourceError
 from digest.model import DeliveryState, EndReason, SubscriberState
 from digest.store import Database, people, reports
+from digest.web import hooks as pages
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:digest"
 CERTIFICATE = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem"
@@ -103,6 +105,19 @@ def test_for_a_closed_door_and_a_stranger_no_body_is_read(
     assert answer.status_code == status
 
 
+def test_a_body_that_drips_is_not_waited_for(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.005)
+
+    monkeypatch.setattr(pages, "PATIENCE", 0.05)
+    visit = site(sqlite, mailgun_signing_key=SECRET)
+    assert visit.ask("POST", "/hooks/mailgun", content=drip()).status_code == 408
+
+
 # ------------------------------------------------------------------ Postmark
 
 
@@ -131,6 +146,13 @@ def test_postmark_reports_a_hard_bounce(sqlite: Database) -> None:
     letter = sent(sqlite)
     answer = as_postmark(sqlite)(postmark(letter))
     assert (answer.status_code, answer.text) == (200, "1 recorded\n")
+    assert (suppressed(sqlite), now(sqlite, letter).state) == ("bounced", DeliveryState.BOUNCED)
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown"])
+def test_a_provider_may_be_quicker_than_our_own_record(sqlite: Database, state: str) -> None:
+    letter = sent(sqlite, state=DeliveryState(state))
+    as_postmark(sqlite)(postmark(letter))
     assert (suppressed(sqlite), now(sqlite, letter).state) == ("bounced", DeliveryState.BOUNCED)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -180,9 +180,10 @@ class _Act:
     def _by_address(self, failure: Failure) -> Trace:
         for address in filter(None, (failure.original, failure.recipient)):
             if (person := people.get(self._tx, address)) is not None:
-                letter = reports.latest_sent(self._tx, person.key)
-                vouched = letter is not None and self._report.vouched
-                return Trace(letter, Proof.LETTER if vouched else Proof.ADDRESS)
+                vouched = self._report.vouched
+                letter = reports.latest_sent(self._tx, person.key, on_its_way=vouched)
+                sure = vouched and letter is not None
+                return Trace(letter, Proof.LETTER if sure else Proof.ADDRESS)
         return Trace()
 
     # -------------------------------------------------------------- what follows
@@ -200,6 +201,8 @@ class _Act:
             return self._told(failure, None, effect, ruling.weight)
         person = people.hold(self._tx, letter.subscriber_key)
         ruling = rule(failure, trace.proof, is_at(letter.recipient, failure))
+        if ruling.weight in HELD_AGAINST and reports.is_forgiven(self._tx, letter.key):
+            ruling = replace(ruling, weight=Weight.FORGIVEN, suppress=None)
         effect = self._follow(ruling, letter, person)
         return self._told(failure, letter, effect, ruling.weight)
 
@@ -215,7 +218,8 @@ class _Act:
             return Effect.BOUNCED
         if against:
             return Effect.COUNTED
-        return Effect.NONE if ruling.weight is Weight.NONE else Effect.LISTED
+        quiet = ruling.weight in {Weight.NONE, Weight.FORGIVEN}
+        return Effect.NONE if quiet else Effect.LISTED
 
     def _stop_for(self, ruling: Ruling, letter: Delivery) -> str | None:
         if ruling.suppress:
@@ -228,6 +232,8 @@ class _Act:
         letter = trace.letter
         if letter is None or trace.proof is not Proof.LETTER:
             return self._told(failure, letter, Effect.LISTED)
+        if letter.state is DeliveryState.COMPLAINED:  # whoever came back since is not meant
+            return self._told(failure, letter, Effect.NONE)
         reports.came_back(self._tx, letter.key, DeliveryState.COMPLAINED, "complained", self._now)
         person = people.hold(self._tx, letter.subscriber_key)
         if not _forgotten(person):

@@ -21,6 +21,7 @@ from digest.store.rows import insert_new
 d, r = t.deliveries.c, t.reports.c
 MOST_KEPT, LOOKED_BACK = 2000, 5000  # reports, of whose bytes the older are dropped
 SENT = (DeliveryState.ACCEPTED, DeliveryState.BOUNCED, DeliveryState.COMPLAINED)
+ON_ITS_WAY = (DeliveryState.SENDING, DeliveryState.UNKNOWN)
 CAME_BACK = (
     *(DeliveryState.ACCEPTED, DeliveryState.UNKNOWN, DeliveryState.BOUNCED),
     *(DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.SENDING),
@@ -125,11 +126,19 @@ def find(tx: Tx, message_ids: Collection[str]) -> Delivery | None:
     return None
 
 
-def latest_sent(tx: Tx, subscriber: int) -> Delivery | None:
-    """The letter that was sent last to this person."""
-    sent = select(d.key).where(d.subscriber == subscriber, d.state.in_(SENT))
+def latest_sent(tx: Tx, subscriber: int, *, on_its_way: bool = False) -> Delivery | None:
+    """The letter that was sent last to this person; `on_its_way`: or of which we do not know yet
+    that it was."""
+    states = (*SENT, *ON_ITS_WAY) if on_its_way else SENT
+    sent = select(d.key).where(d.subscriber == subscriber, d.state.in_(states))
     key = tx.execute(sent.order_by(d.key.desc()).limit(1)).scalar_one_or_none()
     return deliveries.get(tx, key) if key is not None else None
+
+
+def is_forgiven(tx: Tx, letter: int) -> bool:
+    """Whether an operator has let an address take mail again after what was told of a letter."""
+    told = select(r.key).where(r.delivery == letter, r.weight == "forgiven")
+    return tx.execute(told.limit(1)).scalar_one_or_none() is not None
 
 
 def failed_sends(tx: Tx, subscriber: int, weights: Collection[str], sends: int, also: int) -> int:

@@ -309,7 +309,7 @@ reports = Table(  # what came back later, each under its own hash: bounces, comp
     Column("status", String),  # RFC 3463
     Column("text", Text, nullable=False),
     Column("effect", String, nullable=False),
-    Column("raw", LargeBinary),  # bounded; only of what nobody understood and no mailbox keeps
+    Column("raw", LargeBinary),  # bounded; where a person should look and no mailbox has it
     UniqueConstraint("hash", "part"),
     sqlite_autoincrement=True,
 )
