@@ -115,6 +115,15 @@ def test_a_report_about_several_recipients_tells_of_each(letter: Sent) -> None:
     ]
 
 
+def test_no_status_of_several_is_forgotten(letter: Sent) -> None:
+    bob = failed("bob@example.com", "5.1.1", "550 no")
+    second = f"\n--=_report\nContent-Type: message/delivery-status\n\n{bob}"
+    fields = failed(letter.to, "2.0.0", "250 ok", "delivered") + second
+    report = read(dsn(letter.verp, fields))
+    told = (report.kind, [one.action for one in report.failures])
+    assert told == (Kind.BOUNCE, ["delivered", "failed"])
+
+
 def test_a_report_that_forgets_the_empty_line_is_read(letter: Sent) -> None:
     fields = failed(letter.to, "5.1.1", "550 no").replace("\n\n", "\n")
     assert [one.status for one in read(dsn(letter.verp, fields)).failures] == ["5.1.1"]
@@ -154,6 +163,10 @@ def test_what_answers_by_itself_is_no_bounce(letter: Sent, answer: str) -> None:
         "X-Autoreply: yes",
         "Precedence: auto_reply",
         "Auto-Submitted: auto-generated",
+        "X-Auto-Reply: true",
+        "X-Precedence: auto-reply",
+        "X-MS-Exchange-Generated-Message-Source: Mailbox Rules Agent",
+        "X-Delivery-Agent: TMDA/1.0",
         "Subject: Out of Office: Papers",
         "Subject: Abwesenheitsnotiz",
         "Subject: =?utf-8?B?QWJ3ZXNlbmhlaXRzbm90aXo6IFBhcGVycw==?=",
@@ -171,6 +184,16 @@ def test_every_mark_of_an_answering_machine_is_known(letter: Sent, mark: str) ->
 def test_a_postmaster_who_is_away_is_no_daemon(letter: Sent, mark: str) -> None:
     raw = f"From: postmaster@example.com\nTo: {letter.verp}\n{mark}\n\nSee 5.1.1.\n".encode()
     assert read(raw).kind is Kind.REPLY
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("<>", Kind.BOUNCE), ("<postmaster@example.com>", Kind.UNRECOGNISED)]
+)
+def test_a_postmaster_who_writes_in_person_is_no_daemon(
+    letter: Sent, path: str, kind: Kind
+) -> None:
+    raw = f"Return-Path: {path}\nFrom: postmaster@example.com\nTo: {letter.verp}\n\nHeld.\n"
+    assert read(raw.encode()).kind is kind
 
 
 @pytest.mark.parametrize("name", ["Mail Delivery System <MAILER-DAEMON>", "MAILER-DAEMON (Mail)"])
