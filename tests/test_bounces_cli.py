@@ -348,6 +348,30 @@ def test_the_list_shows_what_wants_to_be_looked_at(
     assert run("bounce", "list", "--effect", "nonsense") == 2
 
 
+def test_the_list_is_of_one_address_where_it_is_named(
+    lived: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for address in ("ADA@example.com", "bob@example.com"):
+        run("bounce", "list", "--address", address, "--json")
+        found.append(len(json.loads(capsys.readouterr().out)))
+    assert found == [2, 0]
+
+
+def test_a_letter_shows_what_came_back_for_it(
+    lived: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("delivery", "show", 1)
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2:] == [
+        "2026-03-12 09:00Z came back by maildir: bounce policy 5.7.1 smtp; 550 5.7.1 not you; "
+        "`digest bounce show 1`",
+        "2026-03-12 09:00Z came back by maildir: complaint abuse Isp-Feedback/1.0; `digest bounce show 2`",
+    ]
+    run("delivery", "show", 1, "--json")
+    assert len(json.loads(capsys.readouterr().out)["came_back"]) == 2
+
+
 # ------------------------------------------------------------------ doctor
 
 

@@ -207,6 +207,9 @@ def list_(
     effect: Annotated[
         str, typer.Option(metavar="EFFECT", help="suppressed, bounced, counted, ended, listed.")
     ] = "",
+    address: Annotated[
+        str, typer.Option(metavar="EMAIL", help="Whom they are about, in whatever case.")
+    ] = "",
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -217,8 +220,9 @@ def list_(
     _known(kind, [str(one) for one in Kind], "--kind")
     _known(weight, [str(one) for one in Weight], "--weight")
     _known(effect, [str(one) for one in Effect], "--effect")
+    wanted = [word or None for word in (kind, weight, effect, address)]
     with open_app().db.reading() as tx:
-        found = reports.listed(tx, limit, kind or None, weight or None, effect or None)
+        found = reports.listed(tx, limit, *wanted)
     if as_json:
         return print_json([_as_row(kept) for kept in found])
     columns = ("id", "at", "kind", "weight", "effect", "address", "status", "text")

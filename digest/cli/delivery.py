@@ -8,7 +8,7 @@ import typer
 
 from digest.cli.globals import open_app
 from digest.cli.options import LARGEST, AsJson, Limit, example, noun
-from digest.cli.output import note, print_json, say, table
+from digest.cli.output import cell, note, print_json, say, table
 from digest.errors import Refused
 
 if TYPE_CHECKING:
@@ -94,22 +94,28 @@ def show(
     delivery: Annotated[int, typer.Argument(metavar="ID", max=LARGEST, help="The delivery's id.")],
     as_json: AsJson = False,
 ) -> None:
-    """One letter and every attempt."""
-    from digest.store import deliveries
+    """One letter, every attempt, and what came back for it."""
+    from digest.store import deliveries, reports
 
     with open_app().db.reading() as tx:
         found = deliveries.get(tx, delivery)
         if found is None:
             raise Refused(f"no delivery {delivery}; see `digest delivery list`")
         tries = deliveries.attempts(tx, delivery)
+        back = reports.of_letter(tx, delivery)
     if as_json:
-        return print_json(row(found) | {"attempt_list": tries})
+        return print_json(row(found) | {"attempt_list": tries, "came_back": back})
     say(f"Delivery {found.key}: {found.kind} to {found.recipient}")
     say(f"{found.state}{f' ({found.reason})' if found.reason else ''}")
     say(f"Message-ID {found.message_id}")
     rows = ([a.at, a.relay, a.outcome, a.phase, a.code, a.enhanced, a.text] for a in tries)
     columns = ("at", "relay", "outcome", "phase", "code", "status", "reply")
-    return table(columns, rows, "not tried yet")
+    table(columns, rows, "not tried yet")
+    for one in back:
+        words = (one.told.kind, one.told.weight, one.told.status, one.told.text)
+        said = " ".join(word for word in words if word)
+        say(f"{cell(one.at)} came back by {one.door}: {cell(said)}; `digest bounce show {one.key}`")
+    return None
 
 
 @app.command(epilog=example("digest delivery retry 7 8"))

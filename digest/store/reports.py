@@ -156,12 +156,21 @@ def listed(
     kind: str | None = None,
     weight: str | None = None,
     effect: str | None = None,
+    address: str | None = None,
 ) -> list[Kept]:
-    """Reports, newest first; limit 0 is all."""
+    """Reports, newest first; limit 0 is all. `address` in whatever case."""
     question = select(t.reports).order_by(r.key.desc()).limit(limit or None)
     for column, wanted in ((r.kind, kind), (r.weight, weight), (r.effect, effect)):
         if wanted is not None:
             question = question.where(column == wanted)
+    if address is not None:
+        question = question.where(func.lower(r.address) == address.lower())
+    return [_kept(row) for row in tx.execute(question)]
+
+
+def of_letter(tx: Tx, key: int) -> list[Kept]:
+    """What came back for one letter, the oldest first."""
+    question = select(t.reports).where(r.delivery == key).order_by(r.key)
     return [_kept(row) for row in tx.execute(question)]
 
 
