@@ -517,6 +517,17 @@ def test_whatever_comes_every_database_takes_it(db: Database, pieces: list[bytes
 # ------------------------------------------------------------------ what is kept, and forgotten
 
 
+def test_a_control_in_an_address_that_heuristics_find_reaches_no_database(db: Database) -> None:
+    raw = (
+        b"Return-Path: <>\nFrom: MAILER-DAEMON@mx\nTo: x@example.org\nSubject: failure notice\n\n"
+        b"Hi. This is the qmail-send program at mx.\n\n"
+        b"<ada@exam\0ple.com>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n"
+        b"--- Below this line is a copy of the message.\n"
+    )
+    [told] = desk(db).take(raw, "maildir").parts
+    assert (told.kind, told.effect) == (Kind.BOUNCE, Effect.LISTED)
+
+
 def test_what_nobody_understands_is_kept_only_where_no_mailbox_keeps_it(sqlite: Database) -> None:
     raw = b"From: bob@example.net\nSubject: Hello\n\nDear daemon\n"
     desk(sqlite).take(raw, "pipe", keep_raw=True)

@@ -366,7 +366,8 @@ def test_a_letter_shows_what_came_back_for_it(
     assert said[-2:] == [
         "2026-03-12 09:00Z came back by maildir: bounce policy 5.7.1 smtp; 550 5.7.1 not you; "
         "`digest bounce show 1`",
-        "2026-03-12 09:00Z came back by maildir: complaint abuse Isp-Feedback/1.0; `digest bounce show 2`",
+        "2026-03-12 09:00Z came back by maildir: complaint abuse Isp-Feedback/1.0; "
+        "`digest bounce show 2`",
     ]
     run("delivery", "show", 1, "--json")
     assert len(json.loads(capsys.readouterr().out)["came_back"]) == 2

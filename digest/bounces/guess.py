@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from digest.bounces.dsn import address, bounded, statuses_in
-from digest.bounces.mime import Part
+from digest.bounces.mime import Part, clean
 from digest.bounces.report import Failure
 
 MOST_RAW = 48 * 1024  # bytes that the heuristics get to see
@@ -89,5 +89,5 @@ def _recipients(raw: bytes) -> tuple[set[str], set[str]]:
 
 
 def _addresses(found: frozenset[bytes]) -> set[str]:
-    texts = (one.decode("utf-8", "replace") for one in sorted(found)[:MOST_FOUND])
+    texts = (clean(one) for one in sorted(found)[:MOST_FOUND])
     return {named for text in texts if (named := address(text))}
