@@ -411,6 +411,24 @@ def test_what_somebody_else_took_in_the_meantime_is_no_fault(sqlite: Database, i
 
 
 @pytest.mark.dovecot
+def test_a_long_mailbox_is_asked_for_in_stretches(
+    sqlite: Database, imap: Imap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """imaplib takes no answer of more than a million bytes."""
+    asking, answers = imaplib.IMAP4.uid, []
+
+    def heard(self: imaplib.IMAP4, *words: str) -> object:
+        said = asking(self, *words)
+        answers.extend(len(said[1][0].split()) for word in words if word == "SEARCH")
+        return said
+
+    monkeypatch.setattr(imaplib.IMAP4, "uid", heard)
+    monkeypatch.setattr(imap_door, "AT_ONCE", 2, raising=False)
+    imap.put(*(bounce(letter) for letter in letters(sqlite, 5)))
+    assert (len(fetch(sqlite, imap)[0]), imap.left(), answers) == (5, [], [2, 2, 1])
+
+
+@pytest.mark.dovecot
 def test_a_long_mailbox_is_removed_bit_by_bit(
     sqlite: Database, imap: Imap, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -488,6 +488,9 @@ def certificate(days: int = 1) -> bytes:
 
 
 NAMES = {
+    "UnsubscribeConfirmation": (
+        *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    ),
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
     "SubscriptionConfirmation": (
         *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
@@ -706,6 +709,16 @@ def test_our_topics_subscription_is_confirmed(sqlite: Database) -> None:
     asked = {"Type": "SubscriptionConfirmation", "SubscribeURL": SUBSCRIBE, "Token": "t"}
     assert as_ses(sqlite, network)(sns("please", **asked)).status_code == 200
     assert network.asked == [CERTIFICATE, SUBSCRIBE]
+
+
+def test_an_operator_hears_when_a_topic_posts_here_no_more(
+    sqlite: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = {"Type": "UnsubscribeConfirmation", "SubscribeURL": SUBSCRIBE, "Token": "t"}
+    network = Network({CERTIFICATE: certificate()})
+    answer = as_ses(sqlite, network)(sns("You have unsubscribed.", **told))
+    assert (answer.status_code, network.asked) == (200, [CERTIFICATE])
+    assert f"{TOPIC} posts here no more" in caplog.text
 
 
 def test_nothing_else_is_asked_for_on_somebodys_word(sqlite: Database) -> None:

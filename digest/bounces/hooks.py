@@ -124,9 +124,13 @@ class Hooks:
         certificate = await self._certificate(message)
         if not signatures.sns(message, certificate):
             raise NotAllowed
-        if message.get("Type") == "SubscriptionConfirmation":
-            return await self._subscribe(message)
-        return providers.ses(message) if message.get("Type") == "Notification" else []
+        match message.get("Type"):
+            case "Notification":
+                return providers.ses(message)
+            case "SubscriptionConfirmation":
+                return await self._subscribe(message)
+        log.warning("%s posts here no more; subscribe it again", message.get("TopicArn"))
+        return []
 
     async def _certificate(self, message: Mapping[str, Any]) -> bytes:
         """Amazon's certificate, asked for once, and again when it is over. Raises SourceError for

@@ -20,6 +20,7 @@ from digest.errors import DigestError
 
 DOOR = "imap"
 TIMEOUT = 60.0  # seconds for each answer
+AT_ONCE = 50_000  # messages asked for in one answer
 BATCH = 200  # messages between two removals
 MOST_REFUSED = 20  # messages in a row, and the server is asked no more
 PORTS = {"tls": 993, "starttls": 143, "none": 143}
@@ -171,11 +172,21 @@ def _connected(box: Mailbox) -> imaplib.IMAP4:
 
 
 def _waiting(server: imaplib.IMAP4) -> list[str]:
-    """Also what an earlier run recorded and did not live to remove."""
-    found = _ok(server.uid("SEARCH", "UNFLAGGED"), "cannot search")
-    return [
-        uid.decode("ascii") for line in found if isinstance(line, bytes) for uid in line.split()
-    ]
+    """Also what an earlier run recorded and did not live to remove. Asked for in stretches: imaplib
+    takes no answer of more than a million bytes."""
+    _, exists = server.response("EXISTS")  # as the folder was selected
+    number = int((exists or [None])[-1] or 0)
+    found = (
+        line
+        for first in range(1, number + 1, AT_ONCE)
+        for line in _search(server, f"{first}:{min(first + AT_ONCE - 1, number)} UNFLAGGED")
+    )
+    return [uid.decode("ascii") for line in found for uid in line.split()]
+
+
+def _search(server: imaplib.IMAP4, what: str) -> list[bytes]:
+    found = _ok(server.uid("SEARCH", what), "cannot search")
+    return [line for line in found if isinstance(line, bytes)]
 
 
 def _fetch(server: imaplib.IMAP4, uid: str) -> bytes | None:
@@ -184,7 +195,7 @@ def _fetch(server: imaplib.IMAP4, uid: str) -> bytes | None:
     bodies = [item[1] for item in answer if isinstance(item, tuple) and len(item) > 1]
     if bodies and isinstance(bodies[0], bytes):
         return bodies[0]
-    if any(_ok(server.uid("SEARCH", f"UID {uid}"), "cannot search")):
+    if any(_search(server, f"UID {uid}")):
         raise imaplib.IMAP4.error("the server sends nothing of it")
     return None
 
