@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -51,7 +53,8 @@ def relay(delay: float = 0.0, *, pipelining: bool = True) -> Iterator[tuple[str,
 
 def _late(port: int, delay: float, pipelining: bool) -> tuple[str, list[str]]:
     begin = f"import sys; sys.path.insert(0, {str(HERE)!r}); import sinks"
-    return "late", [sys.executable, "-c", f"{begin}; sinks.serve({port}, {delay}, {pipelining})"]
+    late = f"sinks.Late({port}, {delay}, {pipelining}).serve()"
+    return "late", [sys.executable, "-c", f"{begin}; {late}"]
 
 
 def _fast(port: int) -> tuple[str, list[str]]:
@@ -75,61 +78,82 @@ def _until_open(port: int, process: subprocess.Popen[bytes]) -> None:
     sys.exit(f"no relay came up on port {port}")
 
 
-class Delay:
-    """Calls back after so many seconds, on average: a loop wakes up late, by half a millisecond
-    and more, and would seem to be a relay that is farther away."""
+class Late:
+    """A relay at a distance: whatever comes in one go is answered in one go, `delay` seconds after
+    it was there. It keeps nothing, and never sleeps: a process that is woken is late by up to a
+    millisecond, and would seem to be farther away than it says."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._late = seconds, 0.0
-
-    def then(self, write: Callable[[bytes], object], data: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._seconds
-
-        def call() -> None:
-            write(data)
-            self._late += (loop.time() - due) / 20
-
-        loop.call_at(due - self._late, call)
-
-
-class Late(asyncio.Protocol):
-    """A relay at a distance: whatever comes in one go is answered in one go, after `delay`. It
-    costs as little CPU as it can, and keeps nothing."""
-
-    def __init__(self, delay: Delay, pipelining: bool) -> None:
+    def __init__(self, port: int, delay: float, pipelining: bool) -> None:
         self._delay, self._offer = delay, b"\r\n250-PIPELINING" if pipelining else b""
-        self._body, self._tail = False, b""
+        self._server = socket.create_server(("127.0.0.1", port), backlog=512)
+        self._server.setblocking(False)
+        self._poll = select.epoll()
+        self._poll.register(self._server, select.EPOLLIN)
+        self._owed: deque[tuple[float, Client, bytes]] = deque()
+        self._clients: dict[int, Client] = {}
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self._answer(b"220 late ESMTP\r\n")
+    def serve(self) -> None:
+        """For ever."""
+        while True:
+            ready, now = self._poll.poll(0), time.monotonic()
+            for number, _ in ready:
+                if client := self._clients.get(number):
+                    self._hear(client, now)
+                else:
+                    self._greet(now)
+            while self._owed and self._owed[0][0] <= time.monotonic():
+                _, client, said = self._owed.popleft()
+                with suppress(OSError):
+                    client.socket.sendall(said)
 
-    def data_received(self, data: bytes) -> None:
-        data, self._tail = self._tail + data, b""
+    def _greet(self, now: float) -> None:
+        connection, _ = self._server.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._clients[connection.fileno()] = client = Client(connection)
+        self._poll.register(connection, select.EPOLLIN)
+        self._owed.append((now + self._delay, client, b"220 late ESMTP\r\n"))
+
+    def _hear(self, client: Client, now: float) -> None:
+        try:
+            data = client.socket.recv(1 << 18)
+        except OSError:
+            data = b""
+        if not data:
+            self._poll.unregister(client.socket)
+            del self._clients[client.socket.fileno()]
+            client.socket.close()
+        elif said := client.answers(data, self._offer):
+            self._owed.append((now + self._delay, client, said))
+
+
+class Client:
+    """One conversation that a `Late` relay has."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket, self._body, self._rest = connection, False, b""
+
+    def answers(self, data: bytes, offer: bytes) -> bytes:
+        """The replies to what has come."""
+        data, self._rest = self._rest + data, b""
         replies = []
         while data:
             mark = END if self._body else END[:2]
             if (end := data.find(mark)) < 0:
-                self._tail = data[-4:] if self._body else data
+                self._rest = data[-4:] if self._body else data
                 break
-            replies.append(self._done() if self._body else self._reply(data[:end]))
+            replies.append(self._done() if self._body else self._reply(data[:end], offer))
             data = data[end + len(mark) :]
-        if replies:
-            self._answer(b"".join(replies))
+        return b"".join(replies)
 
     def _done(self) -> bytes:
         self._body = False
         return b"250 2.0.0 queued\r\n"
 
-    def _reply(self, line: bytes) -> bytes:
+    def _reply(self, line: bytes, offer: bytes) -> bytes:
         verb = line[:4].upper()
         self._body = verb == b"DATA"
         reply = REPLIES.get(verb, b"250 2.1.0 ok\r\n")
-        return reply % self._offer if verb == b"EHLO" else reply
-
-    def _answer(self, replies: bytes) -> None:
-        self._delay.then(self._transport.write, replies)
+        return reply % offer if verb == b"EHLO" else reply
 
 
 async def bare(port: int, letters: int, size: int, lanes: int, pipelining: str) -> float:
@@ -157,14 +181,3 @@ async def bare(port: int, letters: int, size: int, lanes: int, pipelining: str) 
     begun = time.monotonic()
     await asyncio.gather(*(lane(letters // lanes) for _ in range(lanes)))
     return letters // lanes * lanes / (time.monotonic() - begun)
-
-
-def serve(port: int, delay: float, pipelining: bool) -> None:
-    """Be late, for ever."""
-
-    async def forever() -> None:
-        loop, late = asyncio.get_running_loop(), Delay(delay)
-        await loop.create_server(lambda: Late(late, pipelining), "127.0.0.1", port, backlog=512)
-        await asyncio.Event().wait()
-
-    asyncio.run(forever())
