@@ -1,4 +1,5 @@
-"""A worker whose lanes send the next letter's envelope with a letter's body."""
+"""A worker that looks ahead: letters written while a relay thinks, and envelopes that go out with
+the body of the letter before."""
 
 from __future__ import annotations
 
@@ -6,12 +7,13 @@ import asyncio
 import threading
 
 import pytest
-from delivering import HOUR, NOW, QUICK, readers, rows, to, work
+from delivering import HOUR, NOW, QUICK, plain, readers, rows, to, work
 from scripted_relay import CUT, ScriptedRelay
 
 from digest.deliver import Due, Limit, Policy, RelayState, Route, Routes
 from digest.deliver.backlog import Backlog
 from digest.deliver.domains import Domains
+from digest.deliver.hand import Hand
 from digest.model import Delivery, DeliveryState, EndReason, LetterKind, Outcome, OutcomeKind, Phase
 from digest.store import people
 
@@ -168,6 +170,115 @@ def test_the_outcome_of_a_letter_is_written_with_the_mark_of_the_one_behind_it(s
 
     sending(sqlite, relay=Looking)
     assert open_bodies == [1] * 8
+
+
+# ------------------------------------------------------------------ written while a relay thinks
+
+
+def drafting(db, script=None, lanes=1, **options):
+    """One run with a relay that is given one letter at a time: (counts, the relay, the letters
+    written so far at each final dot)."""
+    written, at_dots = [], []
+
+    def note(due):
+        written.append(due.delivery.recipient)
+        return plain(due)
+
+    class Noting(Watching):
+        async def _act(self, step, writer):
+            if step == "dot":
+                await asyncio.sleep(0.003)
+                at_dots.append(len(written))
+            await super()._act(step, writer)
+
+    async def go():
+        async with Noting(script) as server:
+            given = {"letters": note} | options
+            return await work(db, to(server.port, lanes=lanes), **given), server
+
+    return *asyncio.run(go()), at_dots
+
+
+def test_the_next_letter_is_written_while_the_relay_thinks_about_a_body(sqlite):
+    readers(sqlite, *(f"r{n}@example.org" for n in range(5)))
+    counts, relay, at_dots = drafting(sqlite)
+    assert (counts, relay.behind, at_dots) == ({"accepted": 5}, 0, [2, 3, 4, 5, 5])
+
+
+def test_a_letter_that_was_written_early_waits_for_no_lane_in_particular(sqlite):
+    """One body has no answer before all other letters have arrived by the other lane."""
+    readers(sqlite, *(f"r{n}@site{n}.example" for n in range(8)))
+    others = asyncio.Event()
+
+    async def when_the_others_are_there() -> str:
+        await asyncio.wait_for(others.wait(), 1.5)
+        return ""
+
+    async def note_it() -> str:
+        others.set()
+        return ""
+
+    dots = [when_the_others_are_there, *[""] * 6, note_it]
+    counts, _, _ = drafting(sqlite, {"dot": dots}, lanes=2)
+    assert (counts, others.is_set()) == ({"accepted": 8}, True)
+
+
+def test_a_letter_that_cannot_be_written_early_fails_once_in_its_turn(sqlite):
+    readers(sqlite, "ada@example.org", "bad@example.org", "cy@example.org")
+    tried = []
+
+    def failing(due):
+        tried.append(due.delivery.recipient)
+        return plain(due)
+
+    counts, _, _ = drafting(sqlite, letters=failing)
+    assert counts == {"accepted": 2, "failed": 1}
+    assert tried.count("bad@example.org") == 2
+
+
+def test_there_are_never_more_early_letters_than_lanes(sqlite):
+    """While a domain that may have one letter at a time thinks, its next ones are laid aside with
+    what was written of them."""
+    names = [f"r{n}@{'slow' if n % 2 == 0 else f'site{n}'}.example" for n in range(12)]
+    readers(sqlite, *names)
+    domains = Domains(2, lambda: 0.5, limits={"slow.example": Limit(lanes=1)})
+    quick, drafts = asyncio.Event(), []
+
+    class Thinking(Watching):
+        async def _act(self, step, writer):
+            if step == "dot" and b"@slow" in self.bodies[-1]:
+                await asyncio.wait_for(quick.wait(), 1.5)
+            elif step == "dot" and sum(b"@site" in body for body in self.bodies) == 6:
+                quick.set()
+            await super()._act(step, writer)
+
+    def routes(port):
+        made = Routes.single(to(port, lanes=2), lambda: 0.5, QUICK)
+        made.domains = domains
+        return made
+
+    def look(self, due):
+        drafts.append(len(self.drafts))
+        return forget(self, due)
+
+    forget = Hand.forget
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hand, "forget", look)
+        counts, _ = sending(sqlite, routes=routes, relay=Thinking)
+    assert (counts, max(drafts)) == ({"accepted": 12}, 2)
+
+
+def test_an_early_letter_of_a_run_that_ends_is_given_back_as_any_other(sqlite):
+    readers(sqlite, *(f"r{n}@example.org" for n in range(5)))
+    stop = threading.Event()
+
+    async def stop_now() -> str:
+        stop.set()
+        return ""
+
+    counts, _, at_dots = drafting(sqlite, {"dot": [stop_now]}, stop=stop)
+    assert (counts, at_dots) == ({"accepted": 1, "stopped": 4}, [2])
+    assert rows(sqlite)["r1@example.org"].state is QUEUED
 
 
 # ------------------------------------------------------------------ relays and domains

@@ -19,6 +19,7 @@ class Backlog:
 
     def __init__(self, domains: Domains, most: int, clock: Callable[[], float]) -> None:
         self._domains, self._most, self._clock = domains, most, clock
+        self._first: deque[tuple[str, Due]] = deque()  # ready, and named by `soon`
         self._ready: deque[tuple[str, Due]] = deque()
         self._aside: dict[str, deque[Due]] = {}
         self._set_aside = 0
@@ -43,9 +44,12 @@ class Backlog:
         self._domains.of(name).waiting += 1
         self._ready.append((name, due))
         self._wake()
-        while len(self._ready) + self._set_aside > self._most and not self._closed:
+        while len(self) > self._most and not self._closed:
             self._room.clear()
             await self._room.wait()
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._ready) + self._set_aside
 
     def shed(self) -> list[tuple[Due, float]]:
         """Letters that have come to wait too long, out of hand: [(letter, seconds)]."""
@@ -72,6 +76,13 @@ class Backlog:
             await self._news()
         return None
 
+    def soon(self) -> Due | None:
+        """A letter that lanes will take before those that were not named yet."""
+        if self._closed or not self._ready:
+            return None
+        self._first.append(self._ready.popleft())
+        return self._first[-1][1]
+
     def after(self, name: str) -> tuple[str, Due] | None:
         """A letter, if one is ready, to follow a letter of domain `name` on its lane, and its
         domain. One of the same domain takes the other's turn over: say `done` once for both. None
@@ -91,8 +102,8 @@ class Backlog:
         for name in self._aside:
             if (state := self._domains.of(name)).wait(at) <= 0.0:
                 return self._begun(name, state, self._from_aside(name), at)
-        while self._ready:
-            name, due = self._ready.popleft()
+        while found := self._first or self._ready:
+            name, due = found.popleft()
             state = self._domains.of(name)
             if name not in self._aside and state.wait(at) <= 0.0:
                 return self._begun(name, state, due, at)
@@ -154,7 +165,7 @@ class Backlog:
         self._room.set()
         for future in self._takers:
             _tell(future)
-        names = [name for name, _ in self._ready]
+        names = [name for name, _ in (*self._first, *self._ready)]
         for name in names + [name for name, letters in self._aside.items() for _ in letters]:
             self._domains.of(name).waiting -= 1
 

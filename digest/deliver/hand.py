@@ -10,17 +10,18 @@ from dataclasses import replace
 from digest.deliver.decide import Jitter, cut_off, decide, ending, unwritable
 from digest.deliver.desk import Desk, Due
 from digest.deliver.recorder import Recorder
-from digest.model import DeliveryState, Outcome, OutcomeKind, Settlement
+from digest.model import DeliveryState, Letter, Outcome, OutcomeKind, Settlement
 
 
 class Hand:
-    """`bodies`: which letters' bodies were let go, and by which relay. `empty` is set whenever
-    the last letter leaves."""
+    """`bodies`: which letters' bodies were let go, and by which relay. `drafts`: what was written
+    before a lane was free for it. `empty` is set whenever the last letter leaves."""
 
     def __init__(self, desk: Desk, recorder: Recorder, jitter: Jitter) -> None:
         self._desk, self._recorder, self._jitter = desk, recorder, jitter
         self.held: dict[int, Due] = {}
         self.bodies: dict[tuple[int, str], str] = {}
+        self.drafts: dict[tuple[int, str], Letter] = {}
         self._returns: Counter[int] = Counter()
         self.empty = asyncio.Event()
 
@@ -59,6 +60,7 @@ class Hand:
         if self.held.get(due.key) is due:  # or a newer lease of ours has it by now
             del self.held[due.key]
         self.bodies.pop((due.key, due.token), None)
+        self.drafts.pop((due.key, due.token), None)
         self._desk.done(due)
         if not self.held:
             self.empty.set()

@@ -1,6 +1,9 @@
 """What a lane of the worker does: one letter after another, each until a relay has answered.
 
-Where a transport's lane can make use of it, the next letter is chosen and written while the one
+While a relay thinks about a body, a letter is written for whichever lane is free first: the wait
+is used, and the relay does not wait for us.
+
+Where a transport's lane can make use of it, its next letter is chosen and written while the one
 before it waits for its body mark, so that its envelope can go out with that body. It is a letter
 in hand like any other: its own body waits for its own mark, after the outcome of the one before.
 """
@@ -11,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from digest.deliver.backlog import Backlog
@@ -110,11 +114,13 @@ class Sender:
     def _written(self, turn: Turn) -> bool:
         """False where the letter cannot be rendered: that one fails, named."""
         if turn.letter is None:
+            due = turn.due
             try:
-                turn.letter = self._letters(turn.due)
+                turn.letter = self._hand.drafts.pop((due.key, due.token), None)
+                turn.letter = turn.letter or self._letters(due)
             except Exception as error:
-                outcome = self._hand.failed(turn.due, error)
-                log.error("letter %d cannot be written: %s", turn.due.key, discreet(outcome.text))
+                outcome = self._hand.failed(due, error)
+                log.error("letter %d cannot be written: %s", due.key, discreet(outcome.text))
         return turn.letter is not None
 
     async def _send(self, route: Route, turn: Turn) -> Outcome | None:
@@ -127,7 +133,9 @@ class Sender:
             if self._over():
                 return False
             if not getattr(lane, "ahead", False):
-                return await self._may_go(route, due)
+                if go := await self._may_go(route, due):
+                    asyncio.get_running_loop().call_soon(self._draft)  # when the body is out
+                return go
             async with self._abreast:
                 following = self._follow(route, lane, turn.domain)
                 go = await self._may_go(route, due)
@@ -149,6 +157,13 @@ class Sender:
         if (spare := route.surplus()) is not None:
             await spare.close()
         return outcome
+
+    def _draft(self) -> None:
+        """Write a letter that will be wanted soon; not more of them than there are lanes. One that
+        cannot be written fails in its own turn."""
+        if len(self._hand.drafts) < self._routes.lanes and (due := self._backlog.soon()):
+            with suppress(Exception):
+                self._hand.drafts[due.key, due.token] = self._letters(due)
 
     async def _may_go(self, route: Route, due: Due) -> bool:
         """Mark the body, if it still may go."""
