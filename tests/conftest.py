@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from postgres import fresh_database, running_postgres
 
 from digest.store import Database
 
 FORBIDDEN = "skipped, which $DIGEST_NO_SKIPS forbids"
-settings.register_profile("nightly", max_examples=10_000, deadline=None)
+BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine's
+settings.register_profile("usual", **BUSY)
+settings.register_profile("nightly", max_examples=10_000, **BUSY)
+settings.load_profile("usual")
 
 HERE = Path(__file__).resolve().parent
 
