@@ -47,8 +47,7 @@ class Turn:
 
 
 class Sender:
-    """One lane. `over`: the run ends early. `abreast`: how many lanes may look ahead at once; if
-    all that were answered together did, they would go on together, and wait together."""
+    """One lane. `over`: the run ends early."""
 
     def __init__(
         self,
@@ -58,11 +57,9 @@ class Sender:
         recorder: Recorder,
         letters: Letters,
         over: Callable[[], bool],
-        abreast: asyncio.Semaphore,
     ) -> None:
         self._routes, self._backlog, self._hand = routes, backlog, hand
         self._recorder, self._letters, self._over = recorder, letters, over
-        self._abreast = abreast
         self._next: Turn | None = None
 
     async def run(self) -> None:
@@ -132,14 +129,11 @@ class Sender:
         async def before_body() -> bool | Letter:
             if self._over():
                 return False
-            if not getattr(lane, "ahead", False):
-                if go := await self._may_go(route, due):
-                    asyncio.get_running_loop().call_soon(self._draft)  # when the body is out
-                return go
-            async with self._abreast:
-                following = self._follow(route, lane, turn.domain)
-                go = await self._may_go(route, due)
-                return (following or True) if go else False
+            following = self._follow(route, lane, turn.domain)
+            if not await self._may_go(route, due):
+                return False
+            asyncio.get_running_loop().call_soon(self._draft)  # when the body is out
+            return following or True
 
         outcome = None
         try:
@@ -174,7 +168,7 @@ class Sender:
 
     def _follow(self, route: Route, lane: Lane, domain: str) -> Letter | None:
         """The letter that this lane has next, where one is ready that may go this way."""
-        if not self._routes.again(route, time.monotonic()):
+        if not getattr(lane, "ahead", False) or not self._routes.again(route, time.monotonic()):
             return None
         if (found := self._backlog.after(domain)) is None:
             return None

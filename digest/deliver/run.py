@@ -29,7 +29,6 @@ from digest.transports import Transport
 
 log = logging.getLogger("digest.deliver")
 POLL = 0.05  # seconds between looks at the stop flag
-ABREAST = 8  # lanes that look ahead to their next letter at once
 AGAIN = 2.0  # seconds between claims while the last letters are on their way
 
 Progress = Callable[[Mapping[str, int]], None]
@@ -93,7 +92,7 @@ class _Run:
         self._backlog = Backlog(routes.domains, desk.policy.batch, time.monotonic)
         self._hand = hand = Hand(desk, self._recorder, jitter)
         given = (routes, self._backlog, hand, self._recorder, letters, self._over)
-        self._sender = partial(Sender, *given, asyncio.Semaphore(ABREAST))
+        self._sender = partial(Sender, *given)
         self._counts: Counter[str] = Counter()
         self._lanes: list[asyncio.Task[None]] = []
         self._why = ""  # the run ends early
