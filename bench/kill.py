@@ -55,7 +55,7 @@ LATER = NOW + timedelta(hours=1)  # when unknown letters are ripe to go once mor
 AT_START = 0.15  # share of kills that come while a worker starts
 STARTING = 0.15  # seconds within which those come
 IDLE = 0.1  # seconds until a worker is started in the place of one that found nothing to do
-STUCK = 300.0  # seconds without progress after which the run is given up
+STUCK = 3.0  # seconds without a letter after which no more are waited for
 
 
 class Log:
@@ -171,12 +171,14 @@ def work_and_kill(crew: Crew, log: Log, kills: int, total: int, chance: random.R
 
 
 def _until(log: Log, crew: Crew, wanted: float, total: int) -> None:
-    """Until the server has so many letters, or has nearly all."""
-    begun = filled = time.monotonic()
-    while log.count() < min(wanted, 0.98 * total):
-        if time.monotonic() - begun > STUCK:
-            sys.exit("no progress: the workers do not send")
+    """Until the server has so many letters, or has nearly all, or no more come: those of which
+    nobody can know are held, and `finish` tells if there are others."""
+    heard = filled = time.monotonic()
+    had = log.count()
+    while had < min(wanted, 0.98 * total) and time.monotonic() - heard < STUCK:
         time.sleep(0.002)
+        if (number := log.count()) > had:
+            had, heard = number, time.monotonic()
         if time.monotonic() - filled > IDLE:
             crew.fill()
             filled = time.monotonic()
