@@ -311,9 +311,15 @@ def test_a_relay_that_drops_what_follows_a_dot_gets_each_letter_by_itself(caplog
     ]
 
 
-@pytest.mark.parametrize("answer", ["503 5.5.1 bad sequence", CUT, "nonsense", HANG])
-def test_a_relay_that_takes_offence_at_the_first_envelope_ahead_gets_no_other(answer):
-    outcomes, relay, possible = talk({"MAIL": ["", answer]}, some(4), timeouts=TINY)
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        *(("MAIL", answer) for answer in ("503 5.5.1 bad sequence", CUT, "nonsense", HANG)),
+        *((step, answer) for step in ("RCPT", "DATA") for answer in (CUT, HANG)),
+    ],
+)
+def test_a_relay_that_takes_offence_at_the_first_envelope_ahead_gets_no_other(step, answer):
+    outcomes, relay, possible = talk({step: ["", answer]}, some(4), timeouts=TINY)
     assert (kinds(outcomes), possible) == ([ACCEPTED] * 4, False)
     assert (len(relay.bodies), len(set(relay.bodies)), relay.connections) == (4, 4, 2)
 

@@ -62,16 +62,17 @@ class Ahead:
 
     def envelope(self, outcome: Outcome | None) -> bool:
         """What came of an envelope that went ahead; None: 354. False: do not believe it, but say
-        it again by itself: MAIL was refused or had no answer."""
-        if outcome is None or outcome.phase is not Phase.MAIL:
+        it again by itself."""
+        if outcome is None or (outcome.code is not None and outcome.phase is not Phase.MAIL):
             self._trust = _Trust.GOOD
             return True
+        if outcome.code is None and self._trust is _Trust.GOOD:
+            return outcome.phase is not Phase.MAIL  # closed after so many letters, it may be
         if outcome.code is not None and outcome.kind is not OutcomeKind.REFUSED:
             self.dropped()  # busy, or not for now: that says nothing
             return True
-        if outcome.code is not None or self._trust is not _Trust.GOOD:
-            self._mistaken(f"{outcome.code or ''} {outcome.text}".strip())
-        return False  # one that understands may close a connection after so many letters
+        self._mistaken(f"{outcome.code or ''} {outcome.text}".strip())
+        return False
 
     def _mistaken(self, said: str) -> None:
         self._trust = _Trust.BAD
