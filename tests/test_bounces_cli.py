@@ -240,10 +240,14 @@ def test_a_pipe_that_is_called_wrongly_keeps_the_mail_at_the_server(
     assert (pipe(bounce(sent(site)), *words), suppressed(site)) == (75, None)
 
 
-def test_a_pipe_that_nobody_hears_keeps_the_mail_at_the_server(site: Database) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_that_nobody_hears_keeps_the_mail_at_the_server(
+    site: Database, unbuffered: str
+) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     words = [*COMMAND, "--config", "/nowhere.toml", "bounce", "process", "-"]
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(words, stderr=full, input=b"x", env={**os.environ}, check=False)
+        done = subprocess.run(words, stderr=full, input=b"x", env=environment, check=False)
     assert done.returncode == 75
 
 

@@ -46,9 +46,11 @@ def run(argv: Sequence[str]) -> int:
     if not is_pipe(argv):
         return _code(argv)
     try:
-        return KEEP_IT if _code(argv) else 0
+        code = _code(argv)
     except OSError:  # there is nobody to tell it to, either
-        return KEEP_IT
+        code = KEEP_IT
+    _drop_what_is_buffered()
+    return KEEP_IT if code else 0
 
 
 def _code(argv: Sequence[str]) -> int:
@@ -100,14 +102,14 @@ def _nobody_listens(error: BaseException) -> int:
 
 
 def _drop_what_is_buffered() -> None:
-    """What stdout still holds has nowhere to go, where stdout itself is what failed."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """What stdout or stderr still holds has nowhere to go, where it is itself what failed."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError, AttributeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _other(error: Exception) -> int:
