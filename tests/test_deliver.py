@@ -598,26 +598,6 @@ def test_a_fault_of_ours_in_recording_ends_the_run_and_lets_no_body_go(sqlite, m
     assert relay.bodies == []
 
 
-@pytest.mark.parametrize(
-    ("seconds", "elsewhere"), [(0.0, False), (1.0, True)], ids=["quick", "slow"]
-)
-def test_commits_to_a_slow_disk_are_left_to_a_thread(sqlite, monkeypatch, seconds, elsewhere):
-    """So lanes go on meanwhile; on a quick disk that would cost more than it gains."""
-    readers(sqlite, *(f"r{n}@example.org" for n in range(6)))
-    commit, seen = Recorder._commit, set()
-
-    def watched(recorder, owed, pairs, relays):
-        seen.add(threading.current_thread() is not threading.main_thread())
-        recorder._seconds = seconds
-        return commit(recorder, owed, pairs, relays)
-
-    monkeypatch.setattr(Recorder, "_commit", watched)
-    monkeypatch.setattr("digest.deliver.recorder.SLOW", 0.5)
-    counts, _ = sending(sqlite, transport_options={"lanes": 1})
-    assert (counts, elsewhere in seen) == ({"accepted": 6}, True)
-    assert (True in seen) == elsewhere
-
-
 def test_an_outcome_that_could_not_be_written_is_tried_once_more(sqlite, monkeypatch):
     readers(sqlite, ADA)
     lock = sqlite3.connect(sqlite.engine.url.database, isolation_level=None)

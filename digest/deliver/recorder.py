@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
@@ -21,7 +20,6 @@ from digest.store import Database, deliveries
 log = logging.getLogger("digest.deliver")
 GATHER = 0.001  # seconds a body mark waits for those of other lanes, at most
 QUIET = 2  # turns of the loop in a row that bring no mark: then nobody is waited for
-SLOW = 0.003  # seconds; commits that take longer are left to a thread
 PATIENCE = 0.2  # seconds an outcome waits for a body mark to share its transaction with
 Written = Callable[[Sequence[Settlement]], None]
 Mark: TypeAlias = tuple[int, str, str | None, asyncio.Future[bool]]
@@ -44,7 +42,6 @@ class Recorder:
         self._idle.set()
         self.marked: dict[int, str] = {}  # committed as going out and not yet settled
         self.broken: DigestError | None = None
-        self._seconds = 0.0  # that a commit takes, smoothed
 
     async def may_go(self, key: int, token: str, relay: str | None = None) -> bool:
         """Commit that this letter's body goes out now, by which relay. False: it may not (any
@@ -129,16 +126,10 @@ class Recorder:
         pairs: Sequence[tuple[int, str]],
         relays: Mapping[int, str],
     ) -> tuple[frozenset[int], frozenset[int]]:
-        """On a quick disk SQLite commits in less time than a change of threads takes. A server, or
-        a slow disk, is waited for while the lanes go on."""
-        quick = self._db.is_sqlite and self._seconds < SLOW
-        begun = time.monotonic()
-        try:
-            if quick:
-                return self._commit(owed, pairs, relays)
-            return await asyncio.to_thread(self._commit, owed, pairs, relays)
-        finally:
-            self._seconds += (time.monotonic() - begun - self._seconds) / 8
+        """SQLite commits in less time than a change of threads takes; a server is waited for."""
+        if self._db.is_sqlite:
+            return self._commit(owed, pairs, relays)
+        return await asyncio.to_thread(self._commit, owed, pairs, relays)
 
     def _commit(
         self,
