@@ -61,17 +61,6 @@ def mailbox(settings: Settings) -> Mailbox:
     )
 
 
-def hook_names(settings: Settings) -> list[str]:
-    """The webhooks that are open."""
-    given = {
-        "ses": settings.webhooks.ses_topic,
-        "postmark": settings.postmark_secret,
-        "mailgun": settings.mailgun_signing_key,
-        "sendgrid": settings.webhooks.sendgrid_public_key,
-    }
-    return [name for name, key in given.items() if key]
-
-
 def hooks(settings: Settings, desk: Desk, fetch: Fetch) -> Hooks:
     """The webhooks; those without a key are closed."""
     postmark, mailgun = settings.postmark_secret, settings.mailgun_signing_key

@@ -56,7 +56,7 @@ def process(desk: Desk, box: Mailbox, taken: OnTaken, fault: OnFault, watch: Wat
         for first in range(0, len(uids), BATCH):
             if watch.stopped():
                 return
-            _take(_Round(desk, box, server, taken, fault, watch), uids[first : first + BATCH])
+            _Round(desk, box, server, taken, fault, watch).take(uids[first : first + BATCH])
 
 
 def waiting(box: Mailbox) -> int:
@@ -79,53 +79,49 @@ class _Round:
     recorded: list[str] = field(default_factory=list)
     refused: int = 0  # in a row
 
-
-def _take(this: _Round, uids: Sequence[str]) -> None:
-    try:
-        for uid in uids:
-            if this.watch.stopped():
-                break
-            _one(this, uid)
-    except BaseException:
-        with suppress(imaplib.IMAP4.error, OSError):
-            _remove(this.server, this.recorded)
-        raise
-    with _unless_refused(this, f"{len(this.recorded)} reports recorded, but not removed"):
-        _remove(this.server, this.recorded)
-
-
-def _one(this: _Round, uid: str) -> None:
-    """One message, however the server likes it: it never keeps those behind it waiting."""
-    with _unless_refused(this, f"message {uid} is left for the next time"):
-        if (raw := _fetch(this.server, uid)) is None:
-            return
-        where = f"{this.box.label}: message {uid}"
-        with spared(where, this.fault, imaplib.IMAP4.error):
-            done = this.desk.take(raw, DOOR)
-            this.taken(done)
-            _put_away(this, uid, done)
-
-
-def _put_away(this: _Round, uid: str, done: Taken) -> None:
-    _flag(this.server, uid, r"(\Deleted)" if done.understood else r"(\Flagged)")
-    if done.understood:
-        this.recorded.append(uid)
-    this.refused = 0
-
-
-@contextmanager
-def _unless_refused(this: _Round, what: str) -> Iterator[None]:
-    """A server that says no to one message is told of; one that says nothing else, or has gone, is
-    believed."""
-    try:
-        yield
-    except imaplib.IMAP4.abort:
-        raise
-    except imaplib.IMAP4.error as error:
-        this.refused += 1
-        if this.refused >= MOST_REFUSED:
+    def take(self, uids: Sequence[str]) -> None:
+        try:
+            for uid in uids:
+                if self.watch.stopped():
+                    break
+                self._one(uid)
+        except BaseException:
+            with suppress(imaplib.IMAP4.error, OSError):
+                _remove(self.server, self.recorded)
             raise
-        this.fault(f"{this.box.label}: {what} ({_words(error)})")
+        with self._unless_refused(f"{len(self.recorded)} reports recorded, but not removed"):
+            _remove(self.server, self.recorded)
+
+    def _one(self, uid: str) -> None:
+        """One message, however the server likes it: it never keeps those behind it waiting."""
+        with self._unless_refused(f"message {uid} is left for the next time"):
+            if (raw := _fetch(self.server, uid)) is None:
+                return
+            where = f"{self.box.label}: message {uid}"
+            with spared(where, self.fault, imaplib.IMAP4.error):
+                done = self.desk.take(raw, DOOR)
+                self.taken(done)
+                self._put_away(uid, done)
+
+    def _put_away(self, uid: str, done: Taken) -> None:
+        _flag(self.server, uid, r"(\Deleted)" if done.understood else r"(\Flagged)")
+        if done.understood:
+            self.recorded.append(uid)
+        self.refused = 0
+
+    @contextmanager
+    def _unless_refused(self, what: str) -> Iterator[None]:
+        """A server that says no to one message is told of; one that says nothing else, or has
+        gone, is believed."""
+        try:
+            yield
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error as error:
+            self.refused += 1
+            if self.refused >= MOST_REFUSED:
+                raise
+            self.fault(f"{self.box.label}: {what} ({_words(error)})")
 
 
 @contextmanager

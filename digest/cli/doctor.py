@@ -218,7 +218,7 @@ def _bounces(app: App) -> Iterator[Finding]:
     yield from _guarded("bounces", _webhooks, app)
     for look in doors.waiting(app.settings):
         yield from _guarded("bounces", partial(_mailbox, look), app)
-    if not (doors.hook_names(app.settings) or doors.has_mailboxes(app.settings)):
+    if not (app.hooks.open or doors.has_mailboxes(app.settings)):
         yield _no_doors(app.settings.mail.bounce_domain)
     with app.db.reading() as tx:
         listed = reports.by_effect(tx, app.clock() - RECENT).get("listed", 0)
@@ -228,11 +228,10 @@ def _bounces(app: App) -> Iterator[Finding]:
 
 
 def _webhooks(app: App) -> Iterator[Finding]:
-    from digest.bounces import doors
-
-    app.hooks.check_keys()
-    if names := doors.hook_names(app.settings):
-        yield Finding("bounces", FINE, f"open webhooks: {', '.join(names)}")
+    hooks = app.hooks
+    hooks.check_keys()
+    if hooks.open:
+        yield Finding("bounces", FINE, f"open webhooks: {', '.join(hooks.open)}")
 
 
 def _mailbox(look: Callable[[], str], app: App) -> Iterator[Finding]:
