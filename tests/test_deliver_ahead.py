@@ -333,6 +333,18 @@ def test_a_relay_with_all_lanes_busy_may_have_the_letter_behind_one_of_its_own()
     assert full.active == 4
 
 
+def test_a_letter_goes_the_way_of_the_one_before_only_where_no_other_relay_is_less_busy():
+    """Else lanes would never come to a relay that is well again."""
+    east, west = Route("east", to(1), state()), Route("west", to(1), state())
+    both = Routes([east, west], Policy(), 4)
+    for _ in range(2):
+        east.state.begin(0.0)
+    assert not both.again(east, 1.0)
+    for _ in range(2):
+        west.state.begin(0.0)
+    assert both.again(east, 1.0)
+
+
 def due(key: int, recipient: str) -> Due:
     leased = DeliveryState.LEASED
     made = Delivery(key, LetterKind.DIGEST, recipient, f"<{key}@x>", leased, NOW, 1)

@@ -324,6 +324,18 @@ def test_a_relay_that_takes_offence_at_the_first_envelope_ahead_gets_no_other(st
     assert (len(relay.bodies), len(set(relay.bodies)), relay.connections) == (4, 4, 2)
 
 
+def test_the_first_envelope_ahead_is_not_waited_for_as_long_as_others(monkeypatch):
+    """A relay that dropped it would cost five minutes."""
+    monkeypatch.setattr("digest.transports.smtp.TRIAL", 0.1)
+
+    async def go():
+        async with ScriptedRelay({"MAIL": ["", HANG]}, **PIPELINING) as relay:
+            lane = lane_to(relay, timeouts=replace(SHORT, command=60.0), **LETTERS)
+            return await asyncio.wait_for(each(lane, some(3)), 10.0)
+
+    assert kinds(run(go())) == [ACCEPTED] * 3
+
+
 def test_a_letter_that_is_refused_for_what_came_behind_it_gets_another_chance():
     outcomes, _, possible = talk({"dot": ["554 5.5.0 commands after the dot"]}, some(3))
     assert (kinds(outcomes), possible) == ([DEFERRED, ACCEPTED, ACCEPTED], False)
