@@ -89,7 +89,8 @@ class Heartbeat:
         return late
 
     def wake(self, name: str | None = None) -> None:
-        """Tick now: this job, or all of them."""
+        """Tick now: this job, or all of them. One that is running just now goes on as it is, and
+        comes again after its interval."""
         for job in self._scheduler.get_jobs():
             if name in {None, job.id}:
                 job.reschedule(job.trigger)
